@@ -1,0 +1,1 @@
+"""The modules of stage one; users import from `dataset_build`."""

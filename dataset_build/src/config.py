@@ -1,0 +1,158 @@
+"""What a build was asked to do: flags over a YAML file over defaults, checked before anything runs.
+
+The resolved configuration is saved in the dataset's `dataset.json`. It holds names of environment variables,
+never keys.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dataset_build.src.errors import ConfigError
+from dataset_build.src.registry import nearest
+
+
+class PriceConfig(BaseModel):
+    """USD per million tokens, per call, per core-hour."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt_per_million: Annotated[float, Field(ge=0)] = 0.0
+    completion_per_million: Annotated[float, Field(ge=0)] = 0.0
+    per_call: Annotated[float, Field(ge=0)] = 0.0
+    per_core_hour: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ExpertConfig(BaseModel):
+    """One expert: who provides it, and the provider's own options (every further key)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    provider: str
+    name: str | None = None
+    price: PriceConfig | None = None
+    description: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the keys that go to the provider's constructor."""
+        return dict(self.model_extra or {})
+
+
+class SourceConfig(BaseModel):
+    """One source and its own options (every further key)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: str
+
+    def options(self) -> dict[str, Any]:
+        """Return the keys that go to the source's constructor."""
+        return dict(self.model_extra or {})
+
+
+class BuildConfig(BaseModel):
+    """Everything that decides what a build does.
+
+    Attributes:
+        sources: Where instructions come from.
+        experts: Who answers them.
+        metric: The scorer for instructions whose source names none.
+        output: The dataset folder.
+        use_existing_dataset: Continue from the dataset at `output`, adding what is missing.
+        overwrite: Whether a finished dataset at `output` may be replaced.
+        batch_size: Instructions per checkpoint, and per batch of a local model.
+        max_iter: At most this many instructions.
+        concurrency: Calls in flight per expert.
+        workers: Processes for tools on this machine; None means one per core.
+        timeout_s: Seconds one call may take.
+        retries: Further tries after a failure that is worth one.
+        engine: Which engine runs the calls.
+        seed: Of everything random.
+    """
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+    sources: Annotated[list[SourceConfig], Field(min_length=1)] = [SourceConfig(source="bundled")]
+    experts: Annotated[list[ExpertConfig], Field(min_length=1)] = [ExpertConfig(provider="embedded")]
+    metric: str = "exact_match"
+    output: Path = Path("runs/dataset")
+    use_existing_dataset: bool = False
+    overwrite: bool = False
+    batch_size: Annotated[int, Field(ge=1)] = 20
+    max_iter: Annotated[int, Field(ge=1)] = 50_000
+    concurrency: Annotated[int, Field(ge=1)] = 16
+    workers: Annotated[int, Field(ge=1)] | None = None
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    retries: Annotated[int, Field(ge=0)] = 3
+    engine: Literal["local"] = "local"
+    seed: int = 0
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+def validate(model: type[ConfigT], values: Mapping[str, Any], *, where: str) -> ConfigT:
+    """Return `values` as a `model`.
+
+    Args:
+        model: The configuration class.
+        values: Its keys and values.
+        where: What to call the origin in messages ("build.yaml", "the command line").
+
+    Raises:
+        ConfigError: a key is misspelt or a value is wrong; the message names the nearest known key.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as invalid:
+        problem = invalid.errors()[0]
+        path = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _keys_beside(model, problem["loc"])
+            raise ConfigError(
+                f"{where}: unknown key {path!r}.{nearest(str(problem['loc'][-1]), known)} Known: {', '.join(known)}."
+            ) from None
+        raise ConfigError(f"{where}: {path} is {problem.get('input')!r}: {problem['msg']}.") from None
+
+
+def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    return sorted(PriceConfig.model_fields if "price" in location[:-1] else model.model_fields)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        ConfigError: the file is missing, is no YAML, or holds something other than a mapping.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"No such configuration file: {path}.") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"Cannot read {path}: {problem}.") from None
+    except yaml.YAMLError as problem:
+        raise ConfigError(f"{path} is not valid YAML: {problem}.") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} holds a {type(loaded).__name__}; a mapping of option names to values was expected.")
+    return loaded
+
+
+def resolve(model: type[ConfigT], config_file: Path | None, flags: Mapping[str, Any]) -> ConfigT:
+    """Return the configuration: flags that were given beat the file, the file beats the defaults.
+
+    Args:
+        model: The configuration class.
+        config_file: A YAML file, or None.
+        flags: Values from the command line; None means "not given".
+    """
+    from_file = read_yaml(config_file) if config_file else {}
+    if config_file:
+        validate(model, from_file, where=str(config_file))
+    given = {key: value for key, value in flags.items() if value is not None}
+    return validate(model, {**from_file, **given}, where="the command line" if given else str(config_file))

@@ -1,0 +1,139 @@
+"""What an expert is: a name, a price, and one way to answer.
+
+Three shapes, by how they are called best:
+
+- `Expert`: `await answer(instruction)`; calls of one expert overlap (network endpoints).
+- `ToolExpert`: `solve(text)`, plain synchronous code; costs its measured CPU time; runs in worker processes.
+- `BatchExpert`: `answer_batch(instructions)`; a local model that is fastest on many at once.
+"""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from dataset_build.src.errors import ExpertCrashedError, ExpertError
+from dataset_build.src.records import Answer, Instruction, Price
+
+#: The stated price of a core for tools that run on the user's own machine, USD per hour.
+DEFAULT_CORE_HOUR_USD = 0.05
+
+
+class Expert(ABC):
+    """Anything that answers an instruction.
+
+    Args:
+        name: How the dataset and the router call it.
+        price: What it charges; None means free.
+        description: One line a person (or a routing language model) reads.
+    """
+
+    provider: ClassVar[str] = "custom"
+
+    def __init__(self, name: str, *, price: Price | None = None, description: str = "") -> None:
+        self.name = name
+        self.price = price or Price()
+        self.description = description
+
+    @abstractmethod
+    async def answer(self, instruction: Instruction) -> Answer:
+        """Answer one instruction.
+
+        Raises:
+            ExpertUnavailableError: the call may succeed if repeated.
+            ExpertRefusedError: it will not.
+            ExpertCrashedError: the expert's own code failed.
+        """
+
+    async def aclose(self) -> None:
+        """Release connections and processes; the expert is not used afterwards."""
+
+    def fingerprint(self) -> str:
+        """Return what, besides the instruction, decides the answer (model, sampling options …).
+
+        Recorded responses are reused only while this text is unchanged. Never put a secret in it.
+        """
+        return self.provider
+
+
+class CannotAnswerError(Exception):
+    """Raised by a tool that understands that the instruction is not for it.
+
+    It is an honest response ("I cannot …"), scored like any other, not a failed call.
+    """
+
+
+class ToolExpert(Expert):
+    """An expert that is a function on this machine; its cost is measured CPU time at a stated price.
+
+    Subclasses set the class attributes and write `solve`.
+    """
+
+    #: Registered name; also the default expert name.
+    tool_name: ClassVar[str] = ""
+    #: One line that says what it can do.
+    tool_description: ClassVar[str] = ""
+    #: Raise when the tool's answers change, so that old recorded answers are not reused.
+    version: ClassVar[str] = "1"
+
+    provider: ClassVar[str] = "tool"
+
+    def __init__(self, name: str | None = None, *, price: Price | None = None, description: str | None = None) -> None:
+        super().__init__(
+            name or self.tool_name,
+            price=price or Price(per_core_hour=DEFAULT_CORE_HOUR_USD),
+            description=description or self.tool_description,
+        )
+
+    @abstractmethod
+    def solve(self, text: str) -> str:
+        """Return the answer to the instruction `text`.
+
+        Raises:
+            CannotAnswerError: the instruction is not one this tool can parse.
+        """
+
+    def warm_up(self) -> None:
+        """Load what the first answer needs, so that its cost is not charged to one instruction."""
+
+    def answer_now(self, instruction: Instruction) -> Answer:
+        """Answer in this thread and measure the CPU time it took.
+
+        Raises:
+            ExpertCrashedError: `solve` raised something other than `CannotAnswerError`.
+        """
+        started, cpu_started = time.perf_counter(), time.thread_time()
+        try:
+            text = self.solve(instruction.text)
+        except CannotAnswerError as refusal:
+            text = f"I cannot answer this: {refusal}"
+        except ExpertError:
+            raise
+        except Exception as crash:
+            raise ExpertCrashedError(f"{type(crash).__name__}: {crash}", expert=self.name) from crash
+        cpu = time.thread_time() - cpu_started
+        return Answer(text=text, cost=self.price.of_cpu(cpu), latency_s=time.perf_counter() - started)
+
+    async def answer(self, instruction: Instruction) -> Answer:
+        """Answer in a thread, so that other experts go on meanwhile."""
+        return await asyncio.to_thread(self.answer_now, instruction)
+
+    def fingerprint(self) -> str:
+        """Return the tool's name and version."""
+        return f"{self.provider}:{self.tool_name}:{self.version}"
+
+
+class BatchExpert(Expert):
+    """An expert that answers many instructions at once, such as a model loaded on this machine."""
+
+    @abstractmethod
+    def answer_batch(self, instructions: Sequence[Instruction]) -> list[Answer | ExpertError]:
+        """Answer each instruction; one that failed has its error in place of an answer."""
+
+    async def answer(self, instruction: Instruction) -> Answer:
+        """Answer a batch of one, in a thread."""
+        result = (await asyncio.to_thread(self.answer_batch, [instruction]))[0]
+        if isinstance(result, ExpertError):
+            raise result
+        return result

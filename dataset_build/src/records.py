@@ -1,0 +1,183 @@
+"""The values that flow through stage one: instruction, answer, response, score.
+
+The interchange form (long: one row per instruction and expert) is declared here too, column by
+column, because it is the only thing both stages and other people's tools hold on to.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SPLITS = ("train", "validation", "test")
+
+#: Column of the interchange form -> its type. Every column but the first four may be null or absent.
+COLUMNS: dict[str, str] = {
+    "instruction_id": "string",
+    "instruction": "string",
+    "category": "string",
+    "reference": "string",
+    "source": "string",
+    "split": "string",
+    "expert": "string",
+    "response": "string",
+    "score": "double",
+    "metric": "string",
+    "cost": "double",
+    "prompt_tokens": "int64",
+    "completion_tokens": "int64",
+    "latency_s": "double",
+    "error": "string",
+    "model": "string",
+}
+REQUIRED_COLUMNS = ("instruction_id", "instruction", "expert", "score")
+
+
+def instruction_id(source: str | None, text: str, reference: str | None) -> str:
+    """Return the stable id of an instruction: 16 hex digits of the SHA-256 of source, text and reference."""
+    payload = json.dumps([source, text, reference], ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(payload).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What a user asks, and what is known about a right answer.
+
+    Attributes:
+        id: Stable id, see `instruction_id`.
+        text: The instruction with its context, as an expert receives it.
+        category: Its kind, one label, when known.
+        reference: What a scorer compares a response with.
+        source: Where it came from.
+        split: Fixed split when the source decides it, else None (then it is decided by hash).
+        metric: Name of the scorer that can check the reference, when the source knows it.
+        extra: Further columns, kept in the dataset.
+    """
+
+    id: str
+    text: str
+    category: str | None = None
+    reference: str | None = None
+    source: str | None = None
+    split: str | None = None
+    metric: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def create(
+        cls,
+        text: str,
+        *,
+        category: str | None = None,
+        reference: str | None = None,
+        source: str | None = None,
+        split: str | None = None,
+        metric: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> "Instruction":
+        """Make an instruction whose id is the hash of its source, text and reference."""
+        return cls(
+            id=instruction_id(source, text, reference),
+            text=text,
+            category=category,
+            reference=reference,
+            source=source,
+            split=split,
+            metric=metric,
+            extra=dict(extra or {}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an expert gives back for one instruction when it answered.
+
+    Attributes:
+        text: The answer; an expert that cannot do what is asked says so here (and is scored 0 for it).
+        prompt_tokens: Tokens read, or None where the expert has none.
+        completion_tokens: Tokens written, or None.
+        cost: USD for this call when the expert knows it itself (measured CPU time, say); None means
+            "price it from the tokens".
+        latency_s: Seconds the expert itself took, when it knows better than the caller's clock.
+        model: The model the endpoint says it served.
+        finish_reason: "stop", "length", "content_filter", …, when reported.
+    """
+
+    text: str
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+    latency_s: float | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What an expert charges.
+
+    Attributes:
+        prompt_per_million: USD per million prompt tokens.
+        completion_per_million: USD per million completion tokens.
+        per_call: USD per call, on top.
+        per_core_hour: USD per hour of one CPU core, for experts whose cost is their measured CPU time.
+    """
+
+    prompt_per_million: float = 0.0
+    completion_per_million: float = 0.0
+    per_call: float = 0.0
+    per_core_hour: float = 0.0
+
+    def of_tokens(self, prompt_tokens: int | None, completion_tokens: int | None) -> float:
+        """Return the USD for a call of these token counts; an unknown count is charged as zero."""
+        return (
+            self.per_call
+            + self.prompt_per_million * (prompt_tokens or 0) / 1e6
+            + self.completion_per_million * (completion_tokens or 0) / 1e6
+        )
+
+    def of_cpu(self, seconds: float) -> float:
+        """Return the USD for `seconds` of one core."""
+        return self.per_call + self.per_core_hour * seconds / 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One finished call: an answer, or the error it ended in. Never both, never neither.
+
+    `error` is `"kind: message"`; a response with an error has no text, and no score is ever given to it.
+    """
+
+    instruction_id: str
+    expert: str
+    text: str | None = None
+    error: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: float | None = None
+    latency_s: float | None = None
+    model: str | None = None
+    finish_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.text is None) == (self.error is None):
+            raise ValueError("A response has either a text or an error.")
+
+    @property
+    def error_kind(self) -> str | None:
+        """The short word before the colon of `error`."""
+        return self.error.partition(":")[0] if self.error else None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Quality of one response in [0, 1], or None with the reason why there is none."""
+
+    value: float | None
+    metric: str
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.value is not None and not 0.0 <= self.value <= 1.0:
+            raise ValueError(f"A score lies in [0, 1]; {self.metric} gave {self.value!r}.")

@@ -1,0 +1,29 @@
+"""Stage two: train the classifiers and drive the mixture-of-experts controller."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mixture_training.src.moe_controller import MoEController, MoEResult
+
+_HOME = {
+    "MoEController": "mixture_training.src.moe_controller",
+    "MoEResult": "mixture_training.src.moe_controller",
+}
+
+__all__ = ["MoEController", "MoEResult"]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import a public name the first time it is used."""
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(_HOME[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""The modules of stage two; users import from `mixture_training`."""
