@@ -32,7 +32,18 @@ _HOME = {
     "ToolkitError": _ERRORS,
 }
 
-__all__ = sorted(_HOME)
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "EarlyStopError",
+    "ExpertCrashedError",
+    "ExpertError",
+    "ExpertRefusedError",
+    "ExpertUnavailableError",
+    "MissingDependencyError",
+    "Registry",
+    "ToolkitError",
+]
 
 
 if not TYPE_CHECKING:

@@ -46,7 +46,7 @@ class Expert(ABC):
             ExpertCrashedError: the expert's own code failed.
         """
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027
         """Release connections and processes; the expert is not used afterwards."""
 
     def fingerprint(self) -> str:

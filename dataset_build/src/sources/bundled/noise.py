@@ -50,7 +50,7 @@ TYPO_SHARE, CHATTER_SHARE, DISTRACTOR_SHARE = 0.20, 0.22, 0.15
 
 def misspell(phrase: str, rng: random.Random) -> str:
     """Return `phrase` with one slip in each of one or two of its longer words: dropped, doubled or swapped letters."""
-    words = [match for match in re.finditer(r"[A-Za-z]{4,}", phrase)]
+    words = list(re.finditer(r"[A-Za-z]{4,}", phrase))
     if not words:
         return phrase
     for word in sorted(rng.sample(words, min(len(words), rng.choice((1, 1, 2)))), key=lambda m: -m.start()):
