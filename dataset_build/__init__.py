@@ -3,6 +3,19 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dataset_build.src.arguments import Parser, comma_list, parse_columns, positive_int, run_command
+    from dataset_build.src.builder import build_dataset
+    from dataset_build.src.builder import main as build_main
+    from dataset_build.src.config import (
+        BuildConfig,
+        ExpertConfig,
+        PriceConfig,
+        SourceConfig,
+        read_yaml,
+        resolve,
+        validate,
+    )
+    from dataset_build.src.data_loader import load_instructions, parse_source
     from dataset_build.src.errors import (
         ConfigError,
         DataError,
@@ -14,35 +27,124 @@ if TYPE_CHECKING:
         MissingDependencyError,
         ToolkitError,
     )
-    from dataset_build.src.registry import Registry
-
-_ERRORS = "dataset_build.src.errors"
-_RECORDS = "dataset_build.src.records"
+    from dataset_build.src.evaluator import Evaluator
+    from dataset_build.src.experts.base import BatchExpert, CannotAnswerError, Expert, ToolExpert
+    from dataset_build.src.experts.echo import EchoExpert
+    from dataset_build.src.experts.tools import tools
+    from dataset_build.src.hub import call_hub
+    from dataset_build.src.interchange import read_dataset_json, read_table, write_table
+    from dataset_build.src.minilm import MiniLM
+    from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
+    from dataset_build.src.querying import call_expert
+    from dataset_build.src.records import Answer, Instruction, Price, Response, Score
+    from dataset_build.src.registry import Registry, nearest
+    from dataset_build.src.scorers.base import Scorer
+    from dataset_build.src.sources.base import Source
 
 _HOME = {
-    "ConfigError": _ERRORS,
-    "DataError": _ERRORS,
-    "EarlyStopError": _ERRORS,
-    "ExpertCrashedError": _ERRORS,
-    "ExpertError": _ERRORS,
-    "ExpertRefusedError": _ERRORS,
-    "ExpertUnavailableError": _ERRORS,
-    "MissingDependencyError": _ERRORS,
-    "Registry": "dataset_build.src.registry",
-    "ToolkitError": _ERRORS,
+    "Answer": "dataset_build.src.records:Answer",
+    "BatchExpert": "dataset_build.src.experts.base:BatchExpert",
+    "BuildConfig": "dataset_build.src.config:BuildConfig",
+    "CannotAnswerError": "dataset_build.src.experts.base:CannotAnswerError",
+    "ConfigError": "dataset_build.src.errors:ConfigError",
+    "DataError": "dataset_build.src.errors:DataError",
+    "EarlyStopError": "dataset_build.src.errors:EarlyStopError",
+    "EchoExpert": "dataset_build.src.experts.echo:EchoExpert",
+    "Evaluator": "dataset_build.src.evaluator:Evaluator",
+    "Expert": "dataset_build.src.experts.base:Expert",
+    "ExpertConfig": "dataset_build.src.config:ExpertConfig",
+    "ExpertCrashedError": "dataset_build.src.errors:ExpertCrashedError",
+    "ExpertError": "dataset_build.src.errors:ExpertError",
+    "ExpertRefusedError": "dataset_build.src.errors:ExpertRefusedError",
+    "ExpertUnavailableError": "dataset_build.src.errors:ExpertUnavailableError",
+    "Instruction": "dataset_build.src.records:Instruction",
+    "MiniLM": "dataset_build.src.minilm:MiniLM",
+    "MissingDependencyError": "dataset_build.src.errors:MissingDependencyError",
+    "Parser": "dataset_build.src.arguments:Parser",
+    "Price": "dataset_build.src.records:Price",
+    "PriceConfig": "dataset_build.src.config:PriceConfig",
+    "Registry": "dataset_build.src.registry:Registry",
+    "Response": "dataset_build.src.records:Response",
+    "Score": "dataset_build.src.records:Score",
+    "Scorer": "dataset_build.src.scorers.base:Scorer",
+    "Source": "dataset_build.src.sources.base:Source",
+    "SourceConfig": "dataset_build.src.config:SourceConfig",
+    "ToolExpert": "dataset_build.src.experts.base:ToolExpert",
+    "ToolkitError": "dataset_build.src.errors:ToolkitError",
+    "build_dataset": "dataset_build.src.builder:build_dataset",
+    "build_main": "dataset_build.src.builder:main",
+    "call_expert": "dataset_build.src.querying:call_expert",
+    "call_hub": "dataset_build.src.hub:call_hub",
+    "comma_list": "dataset_build.src.arguments:comma_list",
+    "load_expert": "dataset_build.src.model_loader:load_expert",
+    "load_experts": "dataset_build.src.model_loader:load_experts",
+    "load_instructions": "dataset_build.src.data_loader:load_instructions",
+    "nearest": "dataset_build.src.registry:nearest",
+    "parse_columns": "dataset_build.src.arguments:parse_columns",
+    "parse_expert": "dataset_build.src.model_loader:parse_expert",
+    "parse_source": "dataset_build.src.data_loader:parse_source",
+    "positive_int": "dataset_build.src.arguments:positive_int",
+    "read_dataset_json": "dataset_build.src.interchange:read_dataset_json",
+    "read_table": "dataset_build.src.interchange:read_table",
+    "read_yaml": "dataset_build.src.config:read_yaml",
+    "resolve": "dataset_build.src.config:resolve",
+    "run_command": "dataset_build.src.arguments:run_command",
+    "tools": "dataset_build.src.experts.tools:tools",
+    "validate": "dataset_build.src.config:validate",
+    "write_table": "dataset_build.src.interchange:write_table",
 }
 
 __all__ = [
+    "Answer",
+    "BatchExpert",
+    "BuildConfig",
+    "CannotAnswerError",
     "ConfigError",
     "DataError",
     "EarlyStopError",
+    "EchoExpert",
+    "Evaluator",
+    "Expert",
+    "ExpertConfig",
     "ExpertCrashedError",
     "ExpertError",
     "ExpertRefusedError",
     "ExpertUnavailableError",
+    "Instruction",
+    "MiniLM",
     "MissingDependencyError",
+    "Parser",
+    "Price",
+    "PriceConfig",
     "Registry",
+    "Response",
+    "Score",
+    "Scorer",
+    "Source",
+    "SourceConfig",
+    "ToolExpert",
     "ToolkitError",
+    "build_dataset",
+    "build_main",
+    "call_expert",
+    "call_hub",
+    "comma_list",
+    "load_expert",
+    "load_experts",
+    "load_instructions",
+    "nearest",
+    "parse_columns",
+    "parse_expert",
+    "parse_source",
+    "positive_int",
+    "read_dataset_json",
+    "read_table",
+    "read_yaml",
+    "resolve",
+    "run_command",
+    "tools",
+    "validate",
+    "write_table",
 ]
 
 
@@ -54,7 +156,8 @@ if not TYPE_CHECKING:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = globals()[name] = getattr(import_module(_HOME[name]), name)
+        module, _, attribute = _HOME[name].partition(":")
+        value = globals()[name] = getattr(import_module(module), attribute)
         return value
 
 

@@ -106,6 +106,21 @@ def comma_list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def parse_columns(text: str) -> dict[str, str]:
+    """Return `instruction=question,reference=answer` as a mapping from canonical name to the file's name.
+
+    Raises:
+        argparse.ArgumentTypeError: a part has no `=`.
+    """
+    mapping = {}
+    for part in comma_list(text):
+        canonical, equals, given = part.partition("=")
+        if not equals or not canonical.strip() or not given.strip():
+            raise argparse.ArgumentTypeError(f"expected NAME=COLUMN,NAME=COLUMN, got {text!r}")
+        mapping[canonical.strip()] = given.strip()
+    return mapping
+
+
 def run_command(prog: str, work: Callable[[], int]) -> int:
     """Run a command's work; a `ToolkitError` becomes one line on stderr and its exit code.
 

@@ -1,10 +1,23 @@
 """From a dataset in interchange form to the arrays that classifiers learn from."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from dataset_build import DataError, read_dataset_json, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Share of the train rows that become a test or a validation split where the dataset has none.
+TEST_SHARE, VALIDATION_SHARE = 0.20, 0.15
+#: Fewer instructions than this teach nothing.
+MINIMUM_TRAIN = 10
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -67,3 +80,93 @@ class TrainingData:
         with np.errstate(invalid="ignore", divide="ignore"):
             means: FloatArray = np.nansum(self.scores, axis=0) / counts
         return means
+
+
+def from_frame(frame: "pd.DataFrame", *, expert_descriptions: Mapping[str, str] | None = None) -> TrainingData:
+    """Return the arrays of a dataset in interchange form.
+
+    Instructions keep the order of their first row; experts are sorted by name. Rows without a split are
+    "train".
+    """
+    import pandas as pd
+
+    first = frame.drop_duplicates("instruction_id").set_index("instruction_id")
+    row_of = pd.Series(np.arange(len(first)), index=first.index)
+    experts = sorted(frame["expert"].unique())
+    rows = row_of[frame["instruction_id"]].to_numpy()
+    columns = pd.Series(np.arange(len(experts)), index=experts)[frame["expert"]].to_numpy()
+
+    def matrix(name: str) -> FloatArray:
+        cells = np.full((len(first), len(experts)), np.nan)
+        cells[rows, columns] = frame[name].to_numpy(dtype="float64", na_value=np.nan)
+        return cells
+
+    described = expert_descriptions or {}
+    return TrainingData(
+        ids=tuple(first.index),
+        texts=tuple(first["instruction"]),
+        categories=tuple(None if pd.isna(category) else str(category) for category in first["category"]),
+        splits=tuple("train" if pd.isna(split) else str(split) for split in first["split"]),
+        experts=tuple(experts),
+        scores=matrix("score"),
+        costs=matrix("cost"),
+        latencies=matrix("latency_s"),
+        descriptions=tuple(described.get(expert, "") for expert in experts),
+    )
+
+
+def load_training_data(path: str | Path, *, columns: Mapping[str, str] | None = None, seed: int = 0) -> TrainingData:
+    """Read a dataset and give it the splits that training needs.
+
+    Where there is no validation split, a part of train becomes one; where there is no test split either, a
+    part becomes that: by hash of the text, so duplicates never straddle and the parts stay the same from
+    run to run.
+
+    Args:
+        path: A built folder, a file in interchange form, or `hf:org/name`.
+        columns: Canonical name -> name in the file.
+        seed: Changes which rows the made splits get.
+
+    Raises:
+        ConfigError: nothing is there.
+        DataError: it is not in interchange form, an expert has no scored row, or too little is left to learn from.
+    """
+    frame = read_table(path, columns=columns)
+    facts = read_dataset_json(path)
+    listed = {str(expert["name"]): str(expert.get("description") or "") for expert in facts.get("experts", [])}
+    data = from_frame(frame, expert_descriptions=listed)
+    absent = sorted(set(listed) - set(data.experts)) + [
+        expert for expert, mean in zip(data.experts, data.expert_means(), strict=True) if np.isnan(mean)
+    ]
+    if absent:
+        raise DataError(
+            f"{path}: expert {absent[0]!r} has no scored response, so nothing can be learned about it. "
+            "Query it again (moe build --use_existing_dataset True) or take its rows out."
+        )
+    splits = make_splits(data, seed=seed)
+    data = replace(data, splits=splits)
+    if len(data.split("train")) < MINIMUM_TRAIN:
+        raise DataError(
+            f"{path} has {len(data.split('train'))} instructions to train on; at least {MINIMUM_TRAIN} are needed."
+        )
+    return data
+
+
+def make_splits(data: TrainingData, *, seed: int = 0) -> tuple[str, ...]:
+    """Return the split of each row, with parts of train turned into the splits that are missing.
+
+    A dataset without any test rows gives 20 % of train to test, one without validation rows 15 % of what
+    remains to validation.
+    """
+    shares = {}
+    if "test" not in data.splits:
+        shares["test"] = TEST_SHARE
+    if "validation" not in data.splits:
+        shares["validation"] = VALIDATION_SHARE
+    splits = list(data.splits)
+    for name, share in shares.items():
+        for row, text in enumerate(data.texts):
+            digest = hashlib.sha256(f"{seed}/{name}/{text}".encode("utf-8", "surrogatepass")).digest()
+            if splits[row] == "train" and int.from_bytes(digest[:8]) / 2**64 < share:
+                splits[row] = name
+    return tuple(splits)

@@ -1,0 +1,50 @@
+"""Calls to the Hugging Face hub, each under a deadline of our own.
+
+The hub's own time-outs do not cover every case: a server that accepts a connection and never answers was
+seen to hold `from_pretrained` for over nine minutes.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from dataset_build.src.errors import ConfigError, ToolkitError
+
+T = TypeVar("T")
+
+#: Seconds a hub call may take before it sends its first answer.
+HUB_TIMEOUT_S = 10.0
+
+
+def call_hub(what: str, function: Callable[[], T], *, timeout_s: float = HUB_TIMEOUT_S) -> T:
+    """Return `function()`, or give up after `timeout_s`.
+
+    Args:
+        what: What is asked for, for the message ("model 'roberta-large'").
+        function: The call; it goes on in a daemon thread when we give up on it.
+        timeout_s: Seconds to wait.
+
+    Raises:
+        ConfigError: it failed or did not answer in time; one line that says what to do.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(function())
+        except BaseException as problem:  # noqa: BLE001 - handed to the caller below
+            failure.append(problem)
+
+    thread = threading.Thread(target=work, name="hub", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if outcome:
+        return outcome[0]
+    advice = "Check the name and the network, or give a local path."
+    if not failure:
+        raise ConfigError(f"Cannot load {what}: the hub did not answer within {timeout_s:g} s. {advice}")
+    if isinstance(failure[0], ToolkitError | KeyboardInterrupt):
+        raise failure[0]
+    reason = " ".join(str(failure[0]).split())[:200] or type(failure[0]).__name__
+    raise ConfigError(f"Cannot load {what}: {reason} {advice}") from failure[0]

@@ -1,0 +1,202 @@
+r"""Is an answer's expression, or set of solutions, equal to the reference's?
+
+    reference "2x + 2",         answer "The derivative is 2*(x+1)."      1.0
+    reference "x = 2, x = -3",  answer "x = -3 or x = 2"                 1.0
+    reference "x^3/3 + C",      answer "$\frac{x^3}{3} + 7$"             1.0   (equal up to a constant)
+
+Expressions are read by `expressions.parse` and compared in floating point at fixed points, which separates any two
+functions that people write down (Schwartz 1980, "Fast probabilistic algorithms for verification of polynomial
+identities", is the argument for polynomials). Nothing is evaluated as code.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from dataset_build.src.expressions import Expression, ExpressionError, find_expressions, fold, parse, symbols_of
+from dataset_build.src.records import Instruction
+from dataset_build.src.scorers.base import Scorer
+
+#: An answer this much longer is read from its end only.
+MAX_LENGTH = 4000
+#: Most solutions compared.
+MAX_SOLUTIONS = 12
+RELATIVE_TOLERANCE = 1e-6
+
+#: Values of the variable; further variables take these in another order.
+POINTS = (0.37, 1.21, 2.83, 0.71, 4.19, -0.53, -1.87)
+
+_FUNCTIONS = {
+    "sqrt": math.sqrt, "exp": math.exp, "log": math.log, "ln": math.log, "sin": math.sin, "cos": math.cos,
+    "tan": math.tan, "sec": lambda x: 1 / math.cos(x), "csc": lambda x: 1 / math.sin(x),
+    "cot": lambda x: 1 / math.tan(x), "asin": math.asin, "acos": math.acos, "atan": math.atan, "arcsin": math.asin,
+    "arccos": math.acos, "arctan": math.atan, "sinh": math.sinh, "cosh": math.cosh, "tanh": math.tanh, "abs": abs,
+    "cbrt": lambda x: math.copysign(abs(x) ** (1 / 3), x),
+}  # fmt: skip
+_CONSTANTS = {"pi": math.pi, "e": math.e, "oo": math.inf}
+_LATEX = (
+    (re.compile(r"\\[dt]?frac\s*\{([^{}]{1,80})\}\s*\{([^{}]{1,80})\}"), r"((\1)/(\2))"),
+    (re.compile(r"\\sqrt\s*\{([^{}]{1,80})\}"), r"sqrt(\1)"),
+    (re.compile(r"\\boxed\s*\{([^{}]{1,200})\}"), r" ; \1 "),
+    (re.compile(r"\^\s*\{([^{}]{1,80})\}"), r"^(\1)"),
+    (re.compile(r"\\(?:cdot|times)\b"), "*"),
+    (re.compile(r"\\(?:left|right|quad|,|;|!|\(|\)|\[|\])"), " "),
+    (re.compile(r"\\pm"), "±"),
+    (re.compile(r"\\(?=[a-z])|[$`]"), " "),
+)
+
+
+class _Floats:
+    """Floating-point numbers with given values of the variables; undefined is nan."""
+
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self._values = {**_CONSTANTS, **values}
+
+    def constant(self, value: Fraction) -> float:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+
+    def symbol(self, name: str) -> float:
+        return self._values.get(name, math.nan)
+
+    def call(self, function: str, argument: float) -> float:
+        try:
+            return float(_FUNCTIONS[function](argument))
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return math.nan
+
+    def operation(self, operator: str, left: float, right: float) -> float:
+        try:
+            if operator == "+":
+                return left + right
+            if operator == "-":
+                return left - right
+            if operator == "*":
+                return left * right
+            return left / right if operator == "/" else math.pow(left, right)
+        except (ValueError, OverflowError, ZeroDivisionError):
+            return math.nan
+
+
+def values_at_points(expression: Expression, variables: Sequence[str]) -> list[float]:
+    """Return the value of `expression` at each of `POINTS`; where it is undefined, nan."""
+    count = len(POINTS)
+    return [
+        fold(
+            expression,
+            _Floats({name: POINTS[(row + 3 * column) % count] for column, name in enumerate(variables)}),
+        )
+        for row in range(count)
+    ]
+
+
+def are_equal(one: Expression, other: Expression, *, up_to_constant: bool = False) -> bool:
+    """Return whether two expressions agree wherever the first is defined.
+
+    Args:
+        one: The expression that decides where both are compared.
+        other: The one that must be defined there too.
+        up_to_constant: Whether they may differ by a constant, as antiderivatives do.
+    """
+    variables = sorted(symbols_of(one) | symbols_of(other))
+    pairs = [
+        (left, right)
+        for left, right in zip(values_at_points(one, variables), values_at_points(other, variables), strict=True)
+        if math.isfinite(left)
+    ]
+    if not pairs or not all(math.isfinite(right) for _, right in pairs):
+        return False
+    shift = pairs[0][1] - pairs[0][0] if up_to_constant and symbols_of(one) else 0.0
+    return all(math.isclose(left + shift, right, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-9) for left, right in pairs)
+
+
+def _plain(text: str) -> str:
+    text = text[-MAX_LENGTH:]
+    for pattern, replacement in _LATEX:
+        text = pattern.sub(replacement, text)
+    text = re.sub(r"([A-Za-z0-9)]\s*=\s*)?±\s*([\w.]{1,20})", r"\1 \2 , \1 -\2", text)
+    text = re.sub(r"_\{?\d\}?", "", text)  # x_1 = 2
+    text = re.sub(r"\bd\s?/\s?d[a-z]\b|\bd[xyt]\b|\b[a-z]'", " ; ", text)  # the names of derivatives are no answer
+    # f(x) = …, F(x) = …: the right side is the answer.
+    return re.sub(r"\b[a-zA-Z]\s?\([a-z]\)\s*=", " ; ", text)
+
+
+def _parsed(text: str) -> Expression | None:
+    try:
+        return parse(text)
+    except ExpressionError:
+        return None
+
+
+def _read(text: str) -> tuple[list[tuple[str, Expression]], list[Expression]]:
+    """Return the assignments "x = …" of a text, and the other expressions, each in order."""
+    assigned: list[tuple[str, Expression]] = []
+    free: list[Expression] = []
+    for span in find_expressions(_plain(text)):
+        left, *rest = (part.strip() for part in span.split("="))
+        tree = _parsed(rest[-1] if rest else left)
+        if tree is None:
+            continue
+        if rest and re.fullmatch("[A-Za-z]", left) and not symbols_of(tree):
+            assigned.append((left, tree))
+        else:
+            free.append(tree)
+    return assigned, free
+
+
+def _without_constant(tree: Expression) -> Expression:
+    """Return `tree` with the constant of integration set to zero."""
+
+    class Zeroed:
+        constant = staticmethod(lambda value: parse(str(value)) if value >= 0 else parse(f"0{value}"))
+        symbol = staticmethod(lambda name: parse("0") if name in ("C", "c", "K") else parse(name))
+
+    del Zeroed
+    return tree
+
+
+def _same_solutions(expected: Sequence[tuple[str, Expression]], given: Sequence[tuple[str, Expression]]) -> bool:
+    def covered(some: Sequence[tuple[str, Expression]], by: Sequence[tuple[str, Expression]]) -> bool:
+        return all(any(name == other and are_equal(tree, value) for other, value in by) for name, tree in some)
+
+    return covered(expected, given) and covered(given, expected)
+
+
+class MathEquivalence(Scorer):
+    """1.0 when the answer is mathematically the reference, else 0.0.
+
+    A reference of the form "x = 2, x = 3" or "x = 1, y = 2" is a set of solutions; the answer must hold exactly
+    these, in any order, named or (with one variable) as a bare list. Any other reference is one expression, and the last
+    expression of the answer is compared with it. If the reference ends in "+ C", a constant does not matter.
+    """
+
+    metric = "math"
+
+    def compare(self, text: str, reference: str, instruction: Instruction) -> float | None:
+        """Return 1.0 or 0.0, or None when the reference cannot be read."""
+        expected, (assigned, free) = _read(reference), _read(text)
+        if expected[0]:
+            return self._compare_solutions(expected[0][:MAX_SOLUTIONS], assigned, free)
+        if not expected[1]:
+            return None
+        right = expected[1][-1]
+        candidates = free or [tree for _, tree in assigned]
+        if not candidates:
+            return 0.0
+        return float(are_equal(right, candidates[-1]))
+
+    @staticmethod
+    def _compare_solutions(
+        expected: list[tuple[str, Expression]], assigned: list[tuple[str, Expression]], free: list[Expression]
+    ) -> float:
+        names = {name for name, _ in expected}
+        given = [(name, tree) for name, tree in assigned if name in names]
+        if len(names) == 1:
+            # "x = 2 or 3": bare numbers beside a named one; or a bare list.
+            bare = [tree for tree in free if not symbols_of(tree)]
+            if not given or len(given) < len(expected):
+                given += [(next(iter(names)), tree) for tree in bare]
+        return float(_same_solutions(expected, given[-MAX_SOLUTIONS:]))

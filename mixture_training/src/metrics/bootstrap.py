@@ -1,0 +1,88 @@
+"""Bootstrap intervals over instructions.
+
+Percentile bootstrap (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, ch. 13): instructions are drawn
+with replacement n at a time, and the interval is the central share of the resampled statistic. Drawing n of n with
+replacement gives each instruction a multinomial weight, so a resampled mean is a weighted mean and all resamples are
+one matrix product. Two methods are compared on the same draws (paired), which removes what is common to both:
+how hard the instructions are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Weights held in memory at once.
+_BLOCK = 2_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A statistic and the interval around it; all three are NaN where there was nothing to average."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_weights(n: int, *, samples: int, seed: int) -> Iterator[FloatArray]:
+    """Yield multinomial weights in blocks of rows, `samples` rows of length n in all, each summing to n."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, _BLOCK // max(n, 1))
+    for start in range(0, samples, rows):
+        block = min(rows, samples - start)
+        cells = rng.integers(0, n, size=(block, n)) + np.arange(block)[:, None] * n
+        yield np.bincount(cells.ravel(), minlength=block * n).reshape(block, n).astype(np.float64)
+
+
+def mean_intervals(
+    values: FloatArray, *, confidence: float = 0.95, samples: int = 2000, seed: int = 0
+) -> list[Interval]:
+    """Return the mean of each column with its interval; every column sees the same draws.
+
+    Args:
+        values: (n, k); NaN entries are left out of their column.
+        confidence: The share of resamples inside the interval.
+        samples: How many resamples.
+        seed: Of the draws.
+    """
+    n, columns = values.shape
+    known = ~np.isnan(values)
+    if not n or not known.any():
+        return [Interval(float("nan"), float("nan"), float("nan"))] * columns
+    filled, mask = np.where(known, values, 0.0), known.astype(np.float64)
+    resampled = np.empty((samples, columns))
+    start = 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for weights in bootstrap_weights(n, samples=samples, seed=seed):
+            resampled[start : start + len(weights)] = (weights @ filled) / (weights @ mask)
+            start += len(weights)
+        means = filled.sum(axis=0) / mask.sum(axis=0)
+    return [_interval(float(means[j]), resampled[:, j], confidence) for j in range(columns)]
+
+
+def mean_interval(values: FloatArray, *, confidence: float = 0.95, samples: int = 2000, seed: int = 0) -> Interval:
+    """Return the mean of `values` (n,) with its interval; NaN entries are left out."""
+    column = np.asarray(values, dtype=np.float64)[:, None]
+    return mean_intervals(column, confidence=confidence, samples=samples, seed=seed)[0]
+
+
+def paired_difference(
+    a: FloatArray, b: FloatArray, *, confidence: float = 0.95, samples: int = 2000, seed: int = 0
+) -> Interval:
+    """Return mean(a − b) with its interval over the instructions where both are known."""
+    difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
+    return mean_interval(difference, confidence=confidence, samples=samples, seed=seed)
+
+
+def _interval(mean: float, resampled: FloatArray, confidence: float) -> Interval:
+    """Return the central `confidence` share of `resampled`, resamples without any known value left out."""
+    usable = resampled[~np.isnan(resampled)]
+    if not len(usable):
+        return Interval(mean, float("nan"), float("nan"))
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(usable, [tail, 1.0 - tail])
+    return Interval(mean, float(low), float(high))

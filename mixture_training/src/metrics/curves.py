@@ -1,0 +1,156 @@
+"""Quality against cost as the trade-off moves, and the single numbers that sum such a curve up.
+
+AIQ: RouterBench (Hu et al. 2024, arXiv:2403.12031), section 3.3. APGR and CPT: RouteLLM (Ong et al. 2024,
+arXiv:2406.18665), section 3.2.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mixture_training.src.metrics.references import hull, pick
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One point per cost weight: what a router reaches and pays.
+
+    Attributes:
+        weights: Score per USD, rising from 0.
+        costs: Mean USD per instruction.
+        qualities: Mean score.
+    """
+
+    weights: FloatArray
+    costs: FloatArray
+    qualities: FloatArray
+
+
+def cost_weights(scores: FloatArray, costs: FloatArray, *, count: int = 40) -> FloatArray:
+    """Return weights, rising from 0, at which the choices of score − weight · cost change.
+
+    Two experts swap places at (score difference) ÷ (cost difference), so quantiles of those ratios over all rows and
+    pairs spread the points evenly over the changes; past the last one every row takes its cheapest expert.
+    """
+    swaps: list[FloatArray] = []
+    for i in range(scores.shape[1]):
+        for j in range(i):
+            gain, price = scores[:, i] - scores[:, j], costs[:, i] - costs[:, j]
+            useful = gain * price > 0
+            swaps.append(gain[useful] / price[useful])
+    ratios = np.concatenate(swaps) if swaps else np.empty(0)
+    ratios = ratios[np.isfinite(ratios)]
+    if not len(ratios):
+        return np.zeros(1)
+    inner = np.quantile(ratios, np.linspace(0.0, 1.0, max(count - 2, 2)))
+    return np.unique(np.concatenate([[0.0], inner, [inner[-1] * 1.001]]))
+
+
+def sweep(
+    predicted_scores: FloatArray,
+    predicted_costs: FloatArray,
+    scores: FloatArray,
+    costs: FloatArray,
+    *,
+    weights: FloatArray | None = None,
+) -> Curve:
+    """Return the curve of choosing by predicted score − weight · predicted cost, judged by what really happened.
+
+    Args:
+        predicted_scores: (n, E), never NaN.
+        predicted_costs: (n, E), USD, never NaN.
+        scores: (n, E), observed; rows whose chosen cell is missing are left out of that point's mean.
+        costs: (n, E), observed USD; an unknown cell counts at its prediction.
+        weights: Score per USD; None means `cost_weights` of the predictions.
+    """
+    grid = cost_weights(predicted_scores, predicted_costs) if weights is None else weights
+    paid = np.where(np.isnan(costs), predicted_costs, costs)
+    mean_costs, mean_scores = np.full(len(grid), np.nan), np.full(len(grid), np.nan)
+    for index, weight in enumerate(grid):
+        utility = np.round(predicted_scores - weight * predicted_costs, 12)
+        chosen = np.lexsort((predicted_costs, -utility), axis=-1)[:, 0] if len(utility) else np.empty(0, dtype=np.intp)
+        reached = pick(scores, chosen)
+        known = ~np.isnan(reached)
+        if known.any():
+            mean_scores[index] = reached[known].mean()
+            mean_costs[index] = pick(paid, chosen).mean()
+    return Curve(grid, mean_costs, mean_scores)
+
+
+def aiq(costs: FloatArray, qualities: FloatArray, *, lowest: float, highest: float) -> float:
+    """Return the average improvement in quality: (1 ÷ (c_max − c_min)) ∫ q̃(c) dc.
+
+    q̃ is the non-decreasing convex hull of the points together with the null router at (0, 0), that answers nothing
+    for nothing; beyond the costliest point it stays flat, as nobody is forced to spend more.
+
+    Args:
+        costs: Mean USD of each point.
+        qualities: Mean score of each point.
+        lowest: c_min, the same for every router compared: the cheapest expert's mean cost.
+        highest: c_max, the costliest expert's.
+
+    Returns:
+        NaN where the cost range is empty or no point is known.
+    """
+    line = hull(np.append(costs, 0.0), np.append(qualities, 0.0))
+    known = np.isfinite(costs) & np.isfinite(qualities)
+    if not known.any() or not np.isfinite([lowest, highest]).all() or highest - lowest <= 1e-15:
+        return float("nan")
+    inside = line[(line[:, 0] > lowest) & (line[:, 0] < highest), 0]
+    grid = np.concatenate([[lowest], inside, [highest]])
+    return float(np.trapezoid(np.interp(grid, line[:, 0], line[:, 1]), grid) / (highest - lowest))
+
+
+@dataclass(frozen=True)
+class GapCurve:
+    """Share of calls sent to the strong expert, rising from 0 to 1, and the performance gap recovered at each."""
+
+    strong_share: FloatArray
+    recovered: FloatArray
+
+
+def gap_curve(predicted_gain: FloatArray, weak: FloatArray, strong: FloatArray) -> GapCurve | None:
+    """Return the performance gap recovered as more calls go to the strong expert, most promising first.
+
+    PGR = (r − r_weak) ÷ (r_strong − r_weak) (Ong et al. 2024, eq. 3). Instructions with the same predicted gain are
+    taken in a random order, in expectation.
+
+    Args:
+        predicted_gain: Predicted score of the strong minus that of the weak expert, (n,).
+        weak: Observed scores of the weak expert; rows where either is NaN are left out.
+        strong: Observed scores of the strong expert.
+
+    Returns:
+        None where the strong expert is not better than the weak one.
+    """
+    gain = strong - weak
+    known = ~np.isnan(gain)
+    gain, predicted = gain[known], predicted_gain[known]
+    if not len(gain) or gain.sum() <= 1e-12:
+        return None
+    _, group, sizes = np.unique(-predicted, return_inverse=True, return_counts=True)
+    reached = np.cumsum(np.bincount(group.ravel(), weights=gain, minlength=len(sizes)))
+    share = np.concatenate([[0.0], np.cumsum(sizes) / len(gain)])
+    return GapCurve(share, np.concatenate([[0.0], reached / gain.sum()]))
+
+
+def apgr(curve: GapCurve) -> float:
+    """Return the average performance gap recovered, ∫ PGR d(strong share); 0.5 is a random router."""
+    return float(np.trapezoid(curve.recovered, curve.strong_share))
+
+
+def cpt(curve: GapCurve, target: float) -> float:
+    """Return the call-performance threshold: the smallest share of strong calls at which PGR reaches `target`.
+
+    Between two points of the curve it is interpolated (a share of the tied instructions).
+    """
+    above = np.flatnonzero(curve.recovered >= target - 1e-12)
+    first = int(above[0])
+    if first == 0:
+        return 0.0
+    x0, x1 = curve.strong_share[first - 1], curve.strong_share[first]
+    y0, y1 = curve.recovered[first - 1], curve.recovered[first]
+    return float(x0 + (target - y0) / (y1 - y0) * (x1 - x0))
