@@ -58,7 +58,7 @@ class TrainingData:
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "TrainingData":
         """Return the given rows (indices or a mask), all experts kept."""
-        picked = np.arange(len(self))[np.asarray(rows)]
+        picked = np.arange(len(self))[np.asarray(rows, dtype=None if len(rows) else np.intp)]
         return replace(
             self,
             ids=tuple(self.ids[i] for i in picked),
