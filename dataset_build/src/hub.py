@@ -4,6 +4,8 @@ The hub's own time-outs do not cover every case: a server that accepts a connect
 seen to hold `from_pretrained` for over nine minutes.
 """
 
+import logging
+import re
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -37,14 +39,50 @@ def call_hub(what: str, function: Callable[[], T], *, timeout_s: float = HUB_TIM
             failure.append(problem)
 
     thread = threading.Thread(target=work, name="hub", daemon=True)
+    quiet = _Quiet(thread)
     thread.start()
     thread.join(timeout_s)
+    if not thread.is_alive():
+        quiet.lift()
     if outcome:
         return outcome[0]
     advice = "Check the name and the network, or give a local path."
     if not failure:
-        raise ConfigError(f"Cannot load {what}: the hub did not answer within {timeout_s:g} s. {advice}")
+        raise ConfigError(
+            f"Cannot load {what}: the hub did not answer within {timeout_s:g} s{quiet.reason()}. {advice}"
+        )
     if isinstance(failure[0], ToolkitError | KeyboardInterrupt):
         raise failure[0]
-    reason = " ".join(str(failure[0]).split())[:200] or type(failure[0]).__name__
-    raise ConfigError(f"Cannot load {what}: {reason} {advice}") from failure[0]
+    reason = " ".join(str(failure[0]).split())[:200].rstrip(".") or type(failure[0]).__name__
+    raise ConfigError(f"Cannot load {what}: {reason}. {advice}") from failure[0]
+
+
+class _Quiet(logging.Filter):
+    """Keeps what the hub's library says in one thread (a line per retry) off the screen, and remembers the last.
+
+    It stays in place while the thread goes on after we gave up on it.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        super().__init__()
+        self._thread = thread
+        self._last = ""
+        self._handlers = list(logging.getLogger("huggingface_hub").handlers)
+        for handler in self._handlers:
+            handler.addFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.thread != self._thread.ident:
+            return True
+        if "Retrying in" not in record.getMessage():
+            self._last = record.getMessage()
+        return False
+
+    def lift(self) -> None:
+        for handler in self._handlers:
+            handler.removeFilter(self)
+
+    def reason(self) -> str:
+        """Return ` (Connection refused)` or the like; nothing when the library said nothing."""
+        quoted = re.match(r"'(?:\[Errno -?\d+\] )?(.+?)' thrown", self._last)
+        return f" ({quoted[1]})" if quoted else ""
