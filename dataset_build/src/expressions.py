@@ -1,8 +1,8 @@
 """Mathematical expressions as people type them, read into a small tree; nothing is ever evaluated as code.
 
 `parse` reads one expression ("2x^2 - sin(x)/3", "3(4 + 5)", "√16 × 2,340") by recursive descent. `fold` walks the
-tree with an `Algebra`, which decides what numbers, symbols and operations mean: exact fractions here, floats in a
-scorer, SymPy objects in a tool. `find_expressions` finds the expressions inside a sentence.
+tree with an `Algebra`, which decides what numbers, symbols and operations mean: exact
+fractions, floats, SymPy objects. `find_expressions` finds the expressions inside a sentence.
 """
 
 import re
@@ -15,8 +15,6 @@ T = TypeVar("T")
 
 #: Longest expression read, in characters, and deepest nesting.
 MAX_LENGTH, MAX_DEPTH = 400, 30
-#: Largest power of exact numbers, in bits of the result.
-MAX_POWER_BITS = 20_000
 
 FUNCTIONS = frozenset(
     ("sqrt", "cbrt", "exp", "log", "ln", "sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos", "atan")
@@ -25,7 +23,8 @@ FUNCTIONS = frozenset(
 CONSTANTS = frozenset(("pi", "e", "oo"))
 
 _SPELLED = str.maketrans(
-    {"×": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/", "−": "-", "–": "-", "π": " pi ", "√": " sqrt ", "∞": " oo "}
+    {"×": "*", "·": "*", "⋅": "*", "∙": "*", "÷": "/", "∕": "/", "−": "-", "–": "-"}
+    | {"π": " pi ", "√": " sqrt ", "∞": " oo "}
     | {"²": "^2", "³": "^3", "⁴": "^4", "⁵": "^5", "½": "(1/2)", "¼": "(1/4)", "¾": "(3/4)", "[": "(", "]": ")"}
     | {"\u00a0": " ", "\u202f": " "}
 )  # fmt: skip
@@ -118,79 +117,6 @@ def symbols_of(expression: Expression) -> set[str]:
     if isinstance(expression, Operation):
         return symbols_of(expression.left) | symbols_of(expression.right)
     return set()
-
-
-class ExactAlgebra:
-    """Rational arithmetic without variables; roots only where they are exact."""
-
-    def constant(self, value: Fraction) -> Fraction:
-        """Return the number."""
-        return value
-
-    def symbol(self, name: str) -> Fraction:
-        """Refuse: there are no variables here."""
-        raise ExpressionError(f"{name} has no value")
-
-    def call(self, function: str, argument: Fraction) -> Fraction:
-        """Return an exact square root, cube root or absolute value."""
-        if function == "abs":
-            return abs(argument)
-        if function in ("sqrt", "cbrt"):
-            return exact_root(argument, 2 if function == "sqrt" else 3)
-        raise ExpressionError(f"{function} is not exact")
-
-    def operation(self, operator: str, left: Fraction, right: Fraction) -> Fraction:
-        """Return the exact result; a power is bounded by `MAX_POWER_BITS`."""
-        if operator == "+":
-            return left + right
-        if operator == "-":
-            return left - right
-        if operator == "*":
-            return left * right
-        if operator == "/":
-            if not right:
-                raise ExpressionError("division by zero")
-            return left / right
-        return bounded_power(left, right)
-
-
-def bounded_power(base: Fraction, exponent: Fraction) -> Fraction:
-    """Return `base ** exponent` where it is exact and of bearable size.
-
-    Raises:
-        ExpressionError: it is neither.
-    """
-    if exponent.denominator in (2, 3):
-        return bounded_power(exact_root(base, exponent.denominator), Fraction(exponent.numerator))
-    if exponent.denominator != 1:
-        raise ExpressionError("a power that is not exact")
-    if base == 0 and exponent < 0:
-        raise ExpressionError("division by zero")
-    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if abs(exponent) * bits > MAX_POWER_BITS:
-        raise ExpressionError("a power too large to work out")
-    return base ** int(exponent)
-
-
-def exact_root(value: Fraction, degree: int) -> Fraction:
-    """Return the square root (degree 2) or cube root (degree 3) of `value`.
-
-    Raises:
-        ExpressionError: it is irrational, or too large to tell.
-    """
-    sign = -1 if value < 0 and degree == 3 else 1
-    root = Fraction(_whole_root(sign * value.numerator, degree), _whole_root(value.denominator, degree))
-    return sign * root
-
-
-def _whole_root(value: int, degree: int) -> int:
-    if value < 0 or value.bit_length() > 900:
-        raise ExpressionError("a root that is not exact")
-    guess = round(value ** (1 / degree))
-    for root in (guess - 1, guess, guess + 1):
-        if root**degree == value:
-            return root
-    raise ExpressionError("a root that is not exact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,13 +282,24 @@ def parse(text: str) -> Expression:
     return tree
 
 
-def exact_value(text: str) -> Fraction:
-    """Return the exact value of an arithmetic expression.
+#: Letters that are words or endings unless they stand in a formula.
+_ARTICLES = ("a", "A", "I", "s")
 
-    Raises:
-        ExpressionError: it has variables, is not exact, or is too large.
-    """
-    return fold(parse(text), ExactAlgebra())
+
+def _is_joined(text: str, match: re.Match[str], before: str, spaced: bool) -> bool:
+    """Return whether a letter is glued to a number or bracket before it, or followed by a sign."""
+    follows = text[match.end() : match.end() + 4].lstrip()[:1]
+    return (before in ("number", "operator") and not spaced) or follows in tuple("+-*/^=")
+
+
+def _split_at_bars(pieces: list[str]) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    for piece in pieces:
+        if piece == "|":
+            parts.append([])
+        else:
+            parts[-1].append(piece)
+    return parts
 
 
 def _is_math_word(word: str) -> bool:
@@ -370,7 +307,7 @@ def _is_math_word(word: str) -> bool:
     if lowered in FUNCTIONS or lowered in CONSTANTS or re.fullmatch("[xyz]{2,3}", word):
         return True
     if len(word) == 1:
-        return word not in ("a", "A", "I", "s")
+        return word not in _ARTICLES
     return word[0] in "xyzt" and (word[1:] in FUNCTIONS or word[1:] in ("e", "pi"))
 
 
@@ -397,9 +334,11 @@ def find_expressions(text: str, keep: Callable[[str], bool] = _is_math_word) -> 
     pieces: list[str] = []
 
     def close() -> None:
-        span = _trimmed(pieces)
-        if any(character.isalnum() for character in span):
-            found.append(span)
+        parts = [pieces] if pieces.count("|") % 2 == 0 else _split_at_bars(pieces)
+        for part in parts:
+            span = _trimmed(part)
+            if any(character.isalnum() for character in span):
+                found.append(span)
         pieces.clear()
 
     before, end = "", 0
@@ -408,7 +347,8 @@ def find_expressions(text: str, keep: Callable[[str], bool] = _is_math_word) -> 
         kind, piece = match.lastgroup or "other", match.group()
         spaced, end = match.start() > end, match.end()
         apart = spaced and kind in ("number", "word") and before in ("number", "word")
-        if kind == "other" or (kind == "word" and not keep(piece)):
+        is_name = kind == "word" and (keep(piece) or (piece in _ARTICLES and _is_joined(text, match, before, spaced)))
+        if kind == "other" or (kind == "word" and not is_name):
             close()
             before = ""
             continue

@@ -24,7 +24,9 @@ class Scorer(ABC):
         if self.needs_reference and instruction.reference is None:
             return Score(None, self.metric, "no reference")
         value = self.compare(text, instruction.reference or "", instruction)
-        return Score(None if value is None else min(1.0, max(0.0, float(value))), self.metric)
+        if value is None or value != value:
+            return Score(None, self.metric, "the metric could not judge it")
+        return Score(min(1.0, max(0.0, float(value))), self.metric)
 
     @abstractmethod
     def compare(self, text: str, reference: str, instruction: Instruction) -> float | None:

@@ -11,10 +11,10 @@ identities", is the argument for polynomials). Nothing is evaluated as code.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
-from dataset_build.src.expressions import Expression, ExpressionError, find_expressions, fold, parse, symbols_of
+from dataset_build.src.expressions import Expression, ExpressionError, Symbol, find_expressions, fold, parse, symbols_of
 from dataset_build.src.records import Instruction
 from dataset_build.src.scorers.base import Scorer
 
@@ -23,11 +23,13 @@ MAX_LENGTH = 4000
 #: Most solutions compared.
 MAX_SOLUTIONS = 12
 RELATIVE_TOLERANCE = 1e-6
+#: Names people give the constant of integration.
+INTEGRATION_CONSTANTS = frozenset("CcK")
 
 #: Values of the variable; further variables take these in another order.
 POINTS = (0.37, 1.21, 2.83, 0.71, 4.19, -0.53, -1.87)
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, Callable[[float], float]] = {
     "sqrt": math.sqrt, "exp": math.exp, "log": math.log, "ln": math.log, "sin": math.sin, "cos": math.cos,
     "tan": math.tan, "sec": lambda x: 1 / math.cos(x), "csc": lambda x: 1 / math.sin(x),
     "cot": lambda x: 1 / math.tan(x), "asin": math.asin, "acos": math.acos, "atan": math.atan, "arcsin": math.asin,
@@ -64,7 +66,7 @@ class _Floats:
 
     def call(self, function: str, argument: float) -> float:
         try:
-            return float(_FUNCTIONS[function](argument))
+            return _FUNCTIONS[function](argument)
         except (ValueError, OverflowError, ZeroDivisionError):
             return math.nan
 
@@ -82,26 +84,23 @@ class _Floats:
 
 
 def values_at_points(expression: Expression, variables: Sequence[str]) -> list[float]:
-    """Return the value of `expression` at each of `POINTS`; where it is undefined, nan."""
+    """Return the value of `expression` at each of `POINTS`, nan where it is undefined; other variables are zero."""
     count = len(POINTS)
-    return [
-        fold(
-            expression,
-            _Floats({name: POINTS[(row + 3 * column) % count] for column, name in enumerate(variables)}),
-        )
-        for row in range(count)
-    ]
+    values = []
+    for row in range(count):
+        drawn = {name: POINTS[(row + 3 * column) % count] for column, name in enumerate(variables)}
+        values.append(fold(expression, _Floats({**dict.fromkeys(INTEGRATION_CONSTANTS, 0.0), **drawn})))
+    return values
 
 
-def are_equal(one: Expression, other: Expression, *, up_to_constant: bool = False) -> bool:
+def are_equal(one: Expression, other: Expression) -> bool:
     """Return whether two expressions agree wherever the first is defined.
 
-    Args:
-        one: The expression that decides where both are compared.
-        other: The one that must be defined there too.
-        up_to_constant: Whether they may differ by a constant, as antiderivatives do.
+    If `one` holds a constant of integration, they may differ by a constant.
     """
-    variables = sorted(symbols_of(one) | symbols_of(other))
+    one_symbols = symbols_of(one)
+    is_family = bool(one_symbols & INTEGRATION_CONSTANTS) and len(one_symbols) > 1
+    variables = sorted((one_symbols | symbols_of(other)) - (INTEGRATION_CONSTANTS if is_family else set()))
     pairs = [
         (left, right)
         for left, right in zip(values_at_points(one, variables), values_at_points(other, variables), strict=True)
@@ -109,7 +108,7 @@ def are_equal(one: Expression, other: Expression, *, up_to_constant: bool = Fals
     ]
     if not pairs or not all(math.isfinite(right) for _, right in pairs):
         return False
-    shift = pairs[0][1] - pairs[0][0] if up_to_constant and symbols_of(one) else 0.0
+    shift = pairs[0][1] - pairs[0][0] if is_family else 0.0
     return all(math.isclose(left + shift, right, rel_tol=RELATIVE_TOLERANCE, abs_tol=1e-9) for left, right in pairs)
 
 
@@ -147,17 +146,6 @@ def _read(text: str) -> tuple[list[tuple[str, Expression]], list[Expression]]:
     return assigned, free
 
 
-def _without_constant(tree: Expression) -> Expression:
-    """Return `tree` with the constant of integration set to zero."""
-
-    class Zeroed:
-        constant = staticmethod(lambda value: parse(str(value)) if value >= 0 else parse(f"0{value}"))
-        symbol = staticmethod(lambda name: parse("0") if name in ("C", "c", "K") else parse(name))
-
-    del Zeroed
-    return tree
-
-
 def _same_solutions(expected: Sequence[tuple[str, Expression]], given: Sequence[tuple[str, Expression]]) -> bool:
     def covered(some: Sequence[tuple[str, Expression]], by: Sequence[tuple[str, Expression]]) -> bool:
         return all(any(name == other and are_equal(tree, value) for other, value in by) for name, tree in some)
@@ -169,8 +157,9 @@ class MathEquivalence(Scorer):
     """1.0 when the answer is mathematically the reference, else 0.0.
 
     A reference of the form "x = 2, x = 3" or "x = 1, y = 2" is a set of solutions; the answer must hold exactly
-    these, in any order, named or (with one variable) as a bare list. Any other reference is one expression, and the last
-    expression of the answer is compared with it. If the reference ends in "+ C", a constant does not matter.
+    these, in any order, named or (with one variable) as a bare list. Any other reference is one expression; it is
+    compared with the last expression of the answer that has variables if the reference has some, and none if not. If
+    the reference ends in "+ C", a constant does not matter.
     """
 
     metric = "math"
@@ -183,10 +172,12 @@ class MathEquivalence(Scorer):
         if not expected[1]:
             return None
         right = expected[1][-1]
-        candidates = free or [tree for _, tree in assigned]
-        if not candidates:
-            return 0.0
-        return float(are_equal(right, candidates[-1]))
+        given = free or [tree for _, tree in assigned]
+        alike = [tree for tree in given if bool(symbols_of(tree)) == bool(symbols_of(right))]
+        if not isinstance(right, Symbol):
+            alike = [tree for tree in alike if not isinstance(tree, Symbol)] or alike
+        candidates = alike or given
+        return float(bool(candidates) and are_equal(right, candidates[-1]))
 
     @staticmethod
     def _compare_solutions(
