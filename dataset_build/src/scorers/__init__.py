@@ -6,6 +6,7 @@ from dataset_build.src.scorers.base import Scorer
 scorers: Registry[Scorer] = Registry(
     "metric",
     {
+        "code_text": "dataset_build.src.scorers.code_text:CodeText",
         "exact_match": "dataset_build.src.scorers.exact_match:ExactMatch",
         "label": "dataset_build.src.scorers.label:Label",
         "multiple_choice": "dataset_build.src.scorers.multiple_choice:MultipleChoice",

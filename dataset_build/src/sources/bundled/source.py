@@ -12,7 +12,28 @@ from dataset_build.src.sources.bundled.kinds import Kind
 from dataset_build.src.sources.bundled.noise import render
 
 #: Module names in this package that hold a `KIND`.
-KIND_MODULES: tuple[str, ...] = ()
+KIND_MODULES: tuple[str, ...] = (
+    "algebra",
+    "arithmetic",
+    "calculus",
+    "chemistry",
+    "date_arithmetic",
+    "date_normalisation",
+    "geography",
+    "holidays",
+    "intent",
+    "language_id",
+    "lemmatisation",
+    "locale_format",
+    "passage_qa",
+    "python_formatting",
+    "sentiment",
+    "spelling",
+    "sql_translation",
+    "summarisation",
+    "unit_conversion",
+    "word_problem",
+)
 
 #: Instructions per category unless asked otherwise.
 PER_CATEGORY = 400

@@ -1,0 +1,61 @@
+"""Exact match after normalising what people and models add around a short answer."""
+
+import re
+import unicodedata
+
+from dataset_build.src.records import Instruction
+from dataset_build.src.scorers.base import Scorer
+
+_MAX_LENGTH = 20_000
+_FENCE = re.compile(r"\A```[\w+-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
+_LEAD_IN = re.compile(
+    r"\A(?:(?:so|sure|well|okay|ok)\b[,!.:]?\s+)?"
+    r"(?:(?:the|my)\s+)?(?:(?:final|correct|right)\s+)?(?:answer|result|output)\s*(?:is|would be|:|=)\s*:?\s*"
+    r"|\A(?:it is|it's|that is|that's|this is)\s+"
+)
+_PAIRS = {'"': '"', "'": "'", "`": "`", "«": "»", "“": "”", "*": "*", "(": ")"}
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "−": "-"})
+
+
+def normalise_answer(text: str) -> str:
+    """Return the bare answer in `text`.
+
+    >>> normalise_answer("The answer is: **2024-05-03**.")
+    '2024-05-03'
+    >>> normalise_answer('"Buenos\u00a0 Aires"')
+    'buenos aires'
+    """
+    text = unicodedata.normalize("NFKC", text[:_MAX_LENGTH]).strip()
+    fence = _FENCE.match(text)
+    text = " ".join((fence.group(1) if fence else text).casefold().split())
+    before = None
+    while text != before:
+        before = text
+        text = _unwrapped(_LEAD_IN.sub("", text, count=1) or text)
+    return text.translate(_QUOTES)
+
+
+def _unwrapped(text: str) -> str:
+    if len(text) > 1 and text[-1] == "." and text[-2] != ".":
+        text = text[:-1].rstrip()
+    if len(text) > 2 and _PAIRS.get(text[0]) == text[-1]:
+        inside = text[1:-1].strip()
+        if inside and (text[0] not in inside or text[0] == text[1] == "*") and text[-1] != text[0] * 2:
+            return inside
+    return text
+
+
+class ExactMatch(Scorer):
+    """1 when the bare answers are equal, else 0.
+
+    Equal to "12 345,50 €" are "12 345,50 €" with no-break or narrow no-break spaces, `"12 345,50 €"` in
+    quotes, "The answer is 12 345,50 €." and the same in a code fence. "12345,50 €" is not, nor is a sentence
+    that merely contains the answer. Letters are compared without case, with accents; typographic apostrophes,
+    quotes and dashes count as plain ones.
+    """
+
+    metric = "exact_match"
+
+    def compare(self, text: str, reference: str, instruction: Instruction) -> float:
+        """Return 1.0 or 0.0."""
+        return float(normalise_answer(text) == normalise_answer(reference))

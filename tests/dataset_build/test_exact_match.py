@@ -1,0 +1,98 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_build.src.records import Instruction
+from dataset_build.src.scorers import scorers
+from dataset_build.src.scorers.code_text import CodeText, extract_code
+from dataset_build.src.scorers.exact_match import ExactMatch, normalise_answer
+
+
+def score(metric, text, reference):
+    return scorers[metric]().score(Instruction.create("?", reference=reference), text).value
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        ("12\u202f345,50\u00a0€", "12 345,50 €"),
+        ("The answer is 2024-05-03.", "2024-05-03"),
+        ("Sure, the final answer is: **Buenos Aires**", "buenos aires"),
+        ('"Paris"', "Paris"),
+        ("`EUR`", "EUR"),
+        ("```\nTuesday\n```", "tuesday"),
+        ("1’234.50", "1'234.50"),
+        ("  New \n  Zealand. ", "New Zealand"),
+        ("It's Oslo", "Oslo"),
+        ("Yes.", "yes"),
+    ],
+)
+def test_what_surrounds_an_answer_does_not_count(text, reference):
+    assert score("exact_match", text, reference) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        ("12345,50 €", "12 345,50 €"),
+        ("The capital is not Paris", "Paris"),
+        ("Bogota", "Bogotá"),
+        ("", "yes"),
+        ("1.5", "15"),
+        ("I cannot answer this: no date", "2024-05-03"),
+    ],
+)
+def test_a_different_answer_scores_nothing(text, reference):
+    assert score("exact_match", text, reference) == 0.0
+
+
+def test_normalising_keeps_something_of_a_lead_in_without_answer():
+    assert normalise_answer("The answer is") == "the answer is"
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_scores_lie_in_the_unit_interval(text, reference):
+    assert score("exact_match", text, reference) in (0.0, 1.0)
+    assert score("code_text", text, reference) in (0.0, 1.0)
+
+
+@given(st.text(max_size=200))
+def test_a_reference_equals_itself(reference):
+    assert score("exact_match", reference, reference) == 1.0
+    assert score("code_text", reference, reference) == 1.0
+
+
+@given(st.text(max_size=80))
+def test_normalising_twice_changes_nothing_more(text):
+    once = normalise_answer(text)
+    assert normalise_answer(once) == once
+
+
+def test_a_missing_reference_gives_no_score():
+    assert ExactMatch().score(Instruction.create("?"), "x").value is None
+    assert CodeText().score(Instruction.create("?"), "x").value is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(x):\n    return x",
+        "```python\ndef f(x):\n    return x\n```",
+        "Here you go:\n\n```py\ndef f(x):   \n    return x\n```\nHope that helps!",
+        "\n\ndef f(x):\r\n    return x\n\n",
+    ],
+)
+def test_code_is_found_in_prose_and_fences(text):
+    assert score("code_text", text, "def f(x):\n    return x") == 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["def f(x):\n  return x", "def f(x): return x", "def F(x):\n    return x", "def f(x):\n\n    return x", ""]
+)
+def test_the_layout_of_code_counts(text):
+    assert score("code_text", text, "def f(x):\n    return x") == 0.0
+
+
+def test_a_final_semicolon_of_a_query_does_not_count():
+    assert score("code_text", "`SELECT a FROM t;`", "SELECT a FROM t") == 1.0
+    assert extract_code("SELECT a;\nSELECT b;") == ["SELECT a;", "SELECT b"]
