@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from dataset_build.src.errors import ExpertCrashedError, ExpertError
+from dataset_build.src.errors import ExpertCrashedError, ExpertError, MissingDependencyError
 from dataset_build.src.records import Answer, Instruction, Price
 
 #: The stated price of a core for tools that run on the user's own machine, USD per hour.
@@ -102,13 +102,14 @@ class ToolExpert(Expert):
 
         Raises:
             ExpertCrashedError: `solve` raised something other than `CannotAnswerError`.
+            MissingDependencyError: the tool's package is not installed.
         """
         started, cpu_started = time.perf_counter(), time.thread_time()
         try:
             text = self.solve(instruction.text)
         except CannotAnswerError as refusal:
             text = f"I cannot answer this: {refusal}"
-        except ExpertError:
+        except (ExpertError, MissingDependencyError):
             raise
         except Exception as crash:
             raise ExpertCrashedError(f"{type(crash).__name__}: {crash}", expert=self.name) from crash

@@ -1,0 +1,183 @@
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dataset_build import ConfigError, DataError, Instruction, write_table
+from dataset_build.src.sources.files import FileSource
+
+ROWS = [
+    {"question": "What is 1 + 1?", "answer": 2, "topic": "sums", "level": 1},
+    {"question": "Capital of\nFrance, please?", "answer": "Paris", "topic": None, "level": 2},
+    {"question": 'Say "hi", ütf', "answer": None, "topic": "chat", "level": 3},
+]
+COLUMNS = {"instruction": "question", "reference": "answer", "category": "topic"}
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    elif path.suffix == ".csv":
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        frame = pd.DataFrame(rows)
+        frame["answer"] = frame["answer"].astype("string") if "answer" in frame else None
+        frame.to_parquet(path)
+    return path
+
+
+def read(path: Path, **options: Any) -> list[Instruction]:
+    return list(FileSource(path, **options).instructions(seed=0))
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
+def test_every_format_gives_the_same_instructions(ending: str, tmp_path: Path):
+    found = read(write(tmp_path / f"questions{ending}", ROWS), columns=COLUMNS, category="other", metric="exact_match")
+    assert [one.text for one in found] == [row["question"] for row in ROWS]
+    assert [one.reference for one in found] == ["2", "Paris", None]
+    assert [one.category for one in found] == ["sums", "other", "chat"]
+    assert {one.metric for one in found} == {"exact_match"}
+    assert [str(one.extra["level"]) for one in found] == ["1", "2", "3"]
+    assert {one.source for one in found} == {f"questions{ending}"}
+    assert len({one.id for one in found}) == 3
+
+
+def test_canonical_names_need_no_mapping_and_a_rows_own_metric_wins(tmp_path: Path):
+    rows = [
+        {"instruction_id": "a", "instruction": "x", "reference": 1.0, "split": "dev", "metric": "number"},
+        {"instruction": "y", "reference": [1, "é"], "split": "test", "source": "elsewhere"},
+        {"instruction": "z", "reference": True},
+    ]
+    first, second, third = read(write(tmp_path / "q.jsonl", rows), metric="label")
+    assert (first.id, first.reference, first.split, first.metric) == ("a", "1", "validation", "number")
+    assert (second.reference, second.split, second.metric, second.source) == ('[1, "é"]', "test", "label", "elsewhere")
+    assert third.reference == "true"
+
+
+def test_integers_that_a_table_turned_into_floats_are_integers_again(tmp_path: Path):
+    pd.DataFrame({"instruction": ["a", "b"], "reference": [18, None]}).to_parquet(tmp_path / "q.parquet")
+    assert [one.reference for one in read(tmp_path / "q.parquet")] == ["18", None]
+
+
+def test_a_limit_reads_no_further_than_it_must(tmp_path: Path):
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(f'{{"instruction": "number {n}"}}\n' for n in range(500)) + "broken")
+    assert len(list(FileSource(path).instructions(seed=0, limit=200))) == 200
+    with pytest.raises(DataError, match="line 501"):
+        read(path)
+
+
+def test_a_file_in_interchange_form_gives_each_instruction_once(tmp_path: Path):
+    rows = [
+        {
+            "instruction_id": str(n),
+            "instruction": f"q{n}",
+            "expert": expert,
+            "score": None if expert == "a" else 1.0,
+            "metric": None if expert == "a" else "number",
+            "response": "r",
+            "cost": 0.1,
+            "mine": n,
+        }
+        for expert in ("a", "b")
+        for n in range(150)
+    ]
+    write_table(pd.DataFrame(rows), tmp_path / "table.parquet")
+    found = read(tmp_path / "table.parquet")
+    assert [one.id for one in found] == [str(n) for n in range(150)]
+    assert {one.metric for one in found} == {"number"}
+    assert found[7].extra == {"mine": 7}
+
+
+def test_interchange_rows_without_ids_are_told_apart_by_text_and_reference(tmp_path: Path):
+    lines = ["instruction,reference,expert,score", "q,1,a,1", "q,1,b,0", "q,2,a,1"]
+    (tmp_path / "q.csv").write_text("\n".join(lines))
+    assert [one.reference for one in read(tmp_path / "q.csv")] == ["1", "2"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path):
+    for path, text in ((tmp_path / "q.csv", "instruction\nhi\n"), (tmp_path / "q.jsonl", '{"instruction": "hi"}\n\n')):
+        path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert [one.text for one in read(path)] == ["hi"]
+
+
+def test_a_cell_of_a_megabyte_is_read(tmp_path: Path):
+    (tmp_path / "q.csv").write_text("instruction\n" + "x" * 1_000_000 + "\n")
+    assert len(read(tmp_path / "q.csv")[0].text) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "said"),
+    [
+        ("q.csv", b"question,answer\na,b\n", ConfigError, "--columns instruction=question"),
+        ("q.csv", b"instructoin,answer\na,b\n", ConfigError, "Did you mean 'instructoin'"),
+        ("q.csv", b"Prompt\na\n", ConfigError, "--columns instruction=Prompt"),
+        ("q.csv", b"x;y\na;b\n", ConfigError, "It has: x;y"),
+        ("q.csv", b"", DataError, "is empty"),
+        ("q.csv", b"instruction,reference\n", DataError, "is empty"),
+        ("q.csv", b"instruction,reference\nok,1\n  ,2\n", DataError, "row 2: the instruction"),
+        ("q.csv", b"instruction,reference\na,1\na,b,2\n", DataError, "row 2 has 3 cells"),
+        ("q.csv", b"instruction,instruction\na,1\n", DataError, "two columns called 'instruction'"),
+        ("q.csv", b'instruction\nok\n"never closed', DataError, "not valid CSV"),
+        ("q.csv", b"instruction\ncaf\xe9\n", DataError, "not UTF-8"),
+        ("q.csv", b"instruction,split\na,holdout\n", DataError, "split 'holdout' is none of"),
+        ("q.jsonl", b"", DataError, "is empty"),
+        ("q.jsonl", b'{"instruction": "a"}\n{"instruction": \n', DataError, "line 2 is not valid JSON"),
+        ("q.jsonl", b'{"instruction": "a"}\n[1]\n', DataError, "line 2 holds a list"),
+        ("q.jsonl", b'{"instruction": "a"}\n{"instruction": "caf\xe9"}\n', DataError, "line 2 is not UTF-8"),
+        ("q.jsonl", b'{"instruction": "a"}\n\n{"instruction": null}\n', DataError, "line 3: the instruction"),
+        ("q.parquet", b"", DataError, "is empty"),
+        ("q.parquet", b"no parquet at all", DataError, "not a Parquet file"),
+    ],
+)
+def test_bad_content_is_one_line_that_says_where(
+    name: str, content: bytes, error: type[Exception], said: str, tmp_path: Path
+):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(error) as caught:
+        read(tmp_path / name)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_paths_and_mappings_are_refused(tmp_path: Path):
+    path = write(tmp_path / "q.csv", ROWS)
+    with pytest.raises(ConfigError, match="No such file"):
+        FileSource(tmp_path / "absent.csv")
+    with pytest.raises(ConfigError, match=r"ends in '\.txt'"):
+        FileSource(tmp_path / "absent.txt")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ConfigError, match="is no file"):
+        FileSource(tmp_path / "folder.csv")
+    with pytest.raises(ConfigError, match="Did you mean 'question'"):
+        read(path, columns={"instruction": "questoin"})
+    with pytest.raises(ConfigError, match="Did you mean 'instruction'"):
+        read(path, columns={"instructions": "question"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    return tmp_path_factory.mktemp("rows")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")).filter(lambda t: t.strip()),
+        min_size=1,
+        max_size=6,
+    ),
+    ending=st.sampled_from([".csv", ".jsonl", ".parquet"]),
+)
+def test_any_text_survives_every_format(texts: list[str], ending: str, folder: Path):
+    rows = [{"instruction": text, "n": n} for n, text in enumerate(texts)]
+    assert [one.text for one in read(write(folder / f"any{ending}", rows))] == texts
