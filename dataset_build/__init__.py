@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from dataset_build.src.arguments import Parser, comma_list, parse_columns, positive_int, run_command
     from dataset_build.src.builder import build_dataset
     from dataset_build.src.builder import main as build_main
+    from dataset_build.src.calls import call_expert
     from dataset_build.src.config import (
         BuildConfig,
         ExpertConfig,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from dataset_build.src.interchange import read_dataset_json, read_table, write_table
     from dataset_build.src.minilm import MiniLM
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
-    from dataset_build.src.querying import call_expert
     from dataset_build.src.records import Answer, Instruction, Price, Response, Score
     from dataset_build.src.registry import Registry, nearest
     from dataset_build.src.scorers.base import Scorer
@@ -73,7 +73,7 @@ _HOME = {
     "ToolkitError": "dataset_build.src.errors:ToolkitError",
     "build_dataset": "dataset_build.src.builder:build_dataset",
     "build_main": "dataset_build.src.builder:main",
-    "call_expert": "dataset_build.src.querying:call_expert",
+    "call_expert": "dataset_build.src.calls:call_expert",
     "call_hub": "dataset_build.src.hub:call_hub",
     "comma_list": "dataset_build.src.arguments:comma_list",
     "load_expert": "dataset_build.src.model_loader:load_expert",

@@ -1,0 +1,305 @@
+"""Instructions × responses × scores → a dataset folder that is whole or not there.
+
+The folder is written under a hidden name inside the output folder and moved into place at the end; `dataset.json` is
+the last piece to arrive. A move that was cut short is completed by the next build.
+"""
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset_build.src.errors import DataError
+from dataset_build.src.evaluator import Evaluator
+from dataset_build.src.records import COLUMNS, SPLITS, Instruction, Response, Score
+from dataset_build.src.response_store import ResponseStore, storable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DATASET_JSON = "dataset.json"
+_STAGING, _READY = ".staging", ".ready"
+
+#: Shares of train and validation; the rest is test.
+TRAIN_SHARE, VALIDATION_SHARE = 0.70, 0.15
+#: Rows per Parquet row group, and at most in memory per split.
+ROW_GROUP = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertColumn:
+    """One expert of the dataset: whose responses to take from the journal, and what `dataset.json` says of it."""
+
+    name: str
+    request: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class ExpertSummary:
+    """What one expert did over the whole dataset."""
+
+    answered: int = 0
+    scored: int = 0
+    score_sum: float = 0.0
+    cost_sum: float = 0.0
+    errors: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def mean_score(self) -> float | None:
+        """Mean over the scored responses; failed calls are not in it. None when there is none."""
+        return self.score_sum / self.scored if self.scored else None
+
+    def add(self, response: Response, score: Score) -> None:
+        """Count one response."""
+        self.cost_sum += response.cost or 0.0
+        if response.text is None:
+            self.errors[response.error_kind or "error"] += 1
+            return
+        self.answered += 1
+        if score.value is not None:
+            self.scored += 1
+            self.score_sum += score.value
+
+
+@dataclass(slots=True)
+class DatasetSummary:
+    """What the dataset holds, counted while it is written.
+
+    Attributes:
+        compared: Instructions on which at least two experts have a score.
+        nobody_right: Those of them where every score is 0.
+        all_equal: Those of them where all scores are the same.
+        unscored: Metric -> responses its scorer could not judge because it raised.
+    """
+
+    experts: dict[str, ExpertSummary]
+    instructions: int = 0
+    responses: int = 0
+    categories: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    metrics: Counter[str] = field(default_factory=Counter)
+    compared: int = 0
+    nobody_right: int = 0
+    all_equal: int = 0
+    unscored: Counter[str] = field(default_factory=Counter)
+    content_hash: str = ""
+
+    def add(self, instruction: Instruction, split: str, scores: Sequence[float | None]) -> None:
+        """Count one instruction and the scores of its responses."""
+        self.instructions += 1
+        self.categories[instruction.category or "(none)"] += 1
+        self.splits[split] += 1
+        known = [score for score in scores if score is not None]
+        if len(known) > 1:
+            self.compared += 1
+            self.nobody_right += max(known) == 0.0
+            self.all_equal += min(known) == max(known)
+
+
+def assign_splits(instructions: Sequence[Instruction], seed: int) -> dict[str, str]:
+    """Return instruction id -> split: the source's own, else by hash of seed and text.
+
+    Instructions of the same text share a split. Where sources disagree about one text the strictest wins (test over
+    validation over train), so that nothing that is tested on is ever trained on.
+
+    Raises:
+        DataError: a source names a split that does not exist.
+    """
+    of_text: dict[str, str] = {}
+    for instruction in instructions:
+        split = instruction.split
+        if split is None:
+            continue
+        if split not in SPLITS:
+            raise DataError(
+                f"Instruction {instruction.id} of {instruction.source} has split {split!r}; expected one of "
+                f"{', '.join(SPLITS)}."
+            )
+        of_text[instruction.text] = max(of_text.get(instruction.text, split), split, key=SPLITS.index)
+    return {
+        instruction.id: of_text.get(instruction.text) or _split_by_hash(instruction.text, seed)
+        for instruction in instructions
+    }
+
+
+def _split_by_hash(text: str, seed: int) -> str:
+    digest = hashlib.sha256(f"{seed}\n{text}".encode("utf-8", "surrogatepass")).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    return SPLITS[(place >= TRAIN_SHARE) + (place >= TRAIN_SHARE + VALIDATION_SHARE)]
+
+
+def write_tables(
+    folder: Path,
+    instructions: Sequence[Instruction],
+    experts: Sequence[ExpertColumn],
+    *,
+    store: ResponseStore,
+    evaluator: Evaluator,
+    seed: int,
+) -> DatasetSummary:
+    """Score every response in the journal and write `data/*.parquet`, sorted by instruction id and expert.
+
+    A split without instructions gets no file.
+    """
+    splits = assign_splits(instructions, seed)
+    summary = DatasetSummary({expert.name: ExpertSummary() for expert in experts})
+    writer = _SplitWriter(folder / "data", instructions)
+    digest = hashlib.sha256()
+    columns = sorted(experts, key=lambda expert: expert.name)
+    try:
+        for instruction in sorted(instructions, key=lambda one: one.id):
+            split = splits[instruction.id]
+            responses = store.of_instruction(instruction.id)
+            scores: list[float | None] = []
+            for expert in columns:
+                response = responses.get((expert.name, expert.request))
+                if response is None:
+                    continue
+                score = evaluator.score(instruction, response)
+                row = _row(instruction, split, response, score)
+                writer.add(split, row, instruction.extra)
+                digest.update(_deterministic(row, response))
+                summary.experts[expert.name].add(response, score)
+                summary.metrics[score.metric] += 1
+                scores.append(score.value)
+            if scores:
+                summary.responses += len(scores)
+                summary.add(instruction, split, scores)
+    finally:
+        writer.close()
+    summary.unscored = evaluator.failures
+    summary.content_hash = digest.hexdigest()
+    return summary
+
+
+def _row(instruction: Instruction, split: str, response: Response, score: Score) -> dict[str, Any]:
+    row = {
+        "instruction_id": instruction.id,
+        "instruction": instruction.text,
+        "category": instruction.category,
+        "reference": instruction.reference,
+        "source": instruction.source,
+        "split": split,
+        "expert": response.expert,
+        "response": response.text,
+        "score": score.value,
+        "metric": score.metric,
+        "cost": response.cost,
+        "prompt_tokens": response.prompt_tokens,
+        "completion_tokens": response.completion_tokens,
+        "latency_s": response.latency_s,
+        "error": response.error,
+        "model": response.model,
+    }
+    return {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _deterministic(row: Mapping[str, Any], response: Response) -> bytes:
+    """Return what two builds of the same configuration agree on: not what was measured, not the words of an error."""
+    measured = {"cost", "latency_s", "prompt_tokens", "completion_tokens", "model", "error"}
+    kept = [row[name] for name in COLUMNS if name not in measured]
+    return json.dumps([*kept, response.error_kind]).encode() + b"\n"
+
+
+class _SplitWriter:
+    """Parquet files, one per split, written a row group at a time."""
+
+    def __init__(self, folder: Path, instructions: Sequence[Instruction]) -> None:
+        import pyarrow as pa
+
+        self._folder = folder
+        self._extras = _extra_columns(instructions)
+        kinds = {"string": pa.string(), "double": pa.float64(), "int64": pa.int64()}
+        self._schema = pa.schema(
+            [(name, kinds[kind]) for name, kind in COLUMNS.items()]
+            + [(name, kind) for name, (_, kind) in self._extras.items()]
+        )
+        self._rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
+        self._files: dict[str, Any] = {}
+        folder.mkdir(parents=True)
+
+    def add(self, split: str, row: dict[str, Any], extra: Mapping[str, Any]) -> None:
+        for name, (key, kind) in self._extras.items():
+            row[name] = _as_kind(extra.get(key), kind)
+        self._rows[split].append(row)
+        if len(self._rows[split]) >= ROW_GROUP:
+            self._flush(split)
+
+    def close(self) -> None:
+        for split in SPLITS:
+            self._flush(split)
+        for file in self._files.values():
+            file.close()
+
+    def _flush(self, split: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        if not self._rows[split]:
+            return
+        if split not in self._files:
+            path = self._folder / f"{split}.parquet"
+            self._files[split] = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
+        self._files[split].write_table(pa.Table.from_pylist(self._rows[split], schema=self._schema))
+        self._rows[split] = []
+
+
+def _extra_columns(instructions: Sequence[Instruction]) -> "dict[str, tuple[str, pa.DataType]]":
+    """Return column name -> (key in `Instruction.extra`, type), sorted; values of mixed types become text."""
+    import pyarrow as pa
+
+    keys = sorted({key for instruction in instructions for key in instruction.extra})
+    columns: dict[str, tuple[str, pa.DataType]] = {}
+    for key in keys:
+        kinds = {type(instruction.extra.get(key)) for instruction in instructions} - {type(None)}
+        known = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+        kind = known.get(kinds.pop(), pa.string()) if len(kinds) == 1 else pa.string()
+        columns[f"{key}_of_instruction" if key in COLUMNS else key] = (key, kind)
+    return columns
+
+
+def _as_kind(value: object, kind: "pa.DataType") -> object:
+    import pyarrow as pa
+
+    if value is None or kind != pa.string():
+        return value
+    return storable(value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True))
+
+
+def staging_folder(output: Path) -> Path:
+    """Return an empty place inside `output` to write the parts of a dataset to."""
+    staged = output / _STAGING
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
+    return staged
+
+
+def publish(output: Path) -> None:
+    """Move the staged parts into place. Killed at any moment, the next build's `finish_publishing` completes it."""
+    ready = output / _READY
+    shutil.rmtree(ready, ignore_errors=True)
+    (output / _STAGING).rename(ready)  # from here on the new dataset is whole
+    finish_publishing(output)
+
+
+def finish_publishing(output: Path) -> None:
+    """Complete a move that was cut short; does nothing when there was none."""
+    ready = output / _READY
+    if (ready / DATASET_JSON).is_file():
+        (output / DATASET_JSON).unlink(missing_ok=True)  # while the parts change there is no dataset
+        for part in _parts(ready):
+            old = output / part.name
+            if old.is_dir():
+                shutil.rmtree(old)
+            part.replace(old)
+        (ready / DATASET_JSON).replace(output / DATASET_JSON)
+    shutil.rmtree(ready, ignore_errors=True)
+
+
+def _parts(ready: Path) -> Iterator[Path]:
+    return (part for part in sorted(ready.iterdir()) if part.name != DATASET_JSON)

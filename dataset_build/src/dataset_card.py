@@ -1,0 +1,147 @@
+"""The two descriptions of a built dataset: `README.md` for people and the hub, `dataset.json` for programs."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import yaml
+
+from dataset_build.src.config import BuildConfig
+from dataset_build.src.dataset_builder import DatasetSummary, ExpertColumn, ExpertSummary
+from dataset_build.src.records import SPLITS
+
+FORMAT_VERSION = 1
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+
+
+def dataset_facts(
+    summary: DatasetSummary,
+    experts: Sequence[ExpertColumn],
+    config: BuildConfig,
+    *,
+    resolved: Mapping[str, Any],
+    metric_versions: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the content of `dataset.json`.
+
+    Args:
+        summary: What was written.
+        experts: The experts of the dataset.
+        config: What was asked for.
+        resolved: The same as plain values, without secrets.
+        metric_versions: Metric -> version of its scorer.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": config.output.resolve().name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "experts": [dict(expert.facts) for expert in experts],
+        "metrics": {metric: metric_versions[metric] for metric in sorted(summary.metrics)},
+        "seed": config.seed,
+        "config": dict(resolved),
+        "versions": {"moe-toolkit": _own_version(), "python": platform.python_version()},
+        "counts": {
+            "instructions": summary.instructions,
+            "responses": summary.responses,
+            "answered": sum(expert.answered for expert in summary.experts.values()),
+            "failed": sum(expert.errors.total() for expert in summary.experts.values()),
+            "unscored": summary.unscored.total(),
+            "splits": {split: summary.splits[split] for split in SPLITS},
+            "categories": dict(sorted(summary.categories.items())),
+        },
+        "content_hash": summary.content_hash,
+    }
+
+
+def _own_version() -> str:
+    try:
+        return version("moe-toolkit")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "checkout"
+
+
+def write_card(summary: DatasetSummary, facts: Mapping[str, Any]) -> str:
+    """Return `README.md`: a YAML header that `datasets.load_dataset` understands, then what a reader asks first."""
+    sources = [source["source"] for source in facts["config"]["sources"]]
+    own = set(sources) == {"bundled"}
+    header = {
+        "license": "mit" if own else "other",
+        "pretty_name": facts["name"],
+        "tags": ["llm-routing", "mixture-of-experts", "evaluation"],
+        "size_categories": [next((name for limit, name in _SIZES if summary.responses < limit), "n>1M")],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [
+                    {"split": split, "path": f"data/{split}.parquet"} for split in SPLITS if summary.splits[split]
+                ],
+            }
+        ],
+    }
+    licence = (
+        "The instructions were written by the moe-toolkit project (MIT)."
+        if own
+        else f"The instructions come from {', '.join(sources)}: their licence is that of their source."
+    )
+    return f"""---
+{yaml.safe_dump(header, sort_keys=False).strip()}
+---
+# {facts["name"]}
+
+What {len(summary.experts)} experts answered to {summary.instructions:,} instructions, what each answer scored and what
+it cost. One row per instruction and expert ({summary.responses:,} rows), for training a router that sends each
+instruction to the expert that does it best for the money. Built with moe-toolkit, seed {facts["seed"]}.
+
+```python
+from datasets import load_dataset
+
+dataset = load_dataset("path/to/this/folder")
+```
+
+## Experts
+
+A failed call has an error and no score; it is counted here and is not in the mean.
+
+| expert | mean score | answered | failed | mean cost, USD |
+|---|---:|---:|---:|---:|
+{_table([_expert_row(name, expert) for name, expert in sorted(summary.experts.items())])}
+
+## Instructions
+
+| split | instructions |
+|---|---:|
+{_table([(split, f"{summary.splits[split]:,}") for split in SPLITS if summary.splits[split]])}
+
+| category | instructions |
+|---|---:|
+{_table([(name, f"{count:,}") for name, count in sorted(summary.categories.items())])}
+
+Instructions of the same text are always in the same split.
+
+## How much there is to choose
+
+On {_share(summary.nobody_right, summary.compared)} of the {summary.compared:,} instructions with at least two scores no
+expert is right at all, and on {_share(summary.all_equal, summary.compared)} all experts score the same: there no choice
+matters. Scored by {", ".join(sorted(summary.metrics)) or "nothing"}.
+
+## Licence
+
+{licence} The responses are those of the experts above: whoever publishes them minds the terms of their providers.
+"""
+
+
+def _expert_row(name: str, expert: ExpertSummary) -> tuple[str, ...]:
+    mean = "none" if expert.mean_score is None else f"{expert.mean_score:.3f}"
+    failed = ", ".join(f"{kind} {count:,}" for kind, count in expert.errors.most_common()) or "0"
+    cost = f"{expert.cost_sum / expert.answered:.3g}" if expert.answered else "none"
+    return (name, mean, f"{expert.answered:,}", failed, cost)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "none"

@@ -1,0 +1,65 @@
+"""From a response to a score, by the metric that can check the instruction."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+
+from dataset_build.src.records import Instruction, Response, Score
+from dataset_build.src.scorers import scorers
+from dataset_build.src.scorers.base import Scorer
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """Scores responses; a scorer that raises costs its one score and nothing else.
+
+    Args:
+        default_metric: The scorer for instructions whose source names none.
+
+    Raises:
+        ConfigError: no such metric.
+
+    Attributes:
+        failures: Metric -> how many of its scores are missing because the scorer raised.
+    """
+
+    def __init__(self, default_metric: str) -> None:
+        self.default_metric = default_metric
+        self.failures: Counter[str] = Counter()
+        self._scorers: dict[str, Scorer] = {}
+        self._scorer(default_metric)
+
+    def check(self, instructions: Iterable[Instruction]) -> None:
+        """Make sure that every metric the instructions name exists, before anything is paid for.
+
+        Raises:
+            ConfigError: one does not.
+        """
+        for metric in {instruction.metric for instruction in instructions if instruction.metric}:
+            self._scorer(metric)
+
+    def score(self, instruction: Instruction, response: Response) -> Score:
+        """Return the score of a response; a failed call has none, and neither has a response its scorer chokes on."""
+        metric = instruction.metric or self.default_metric
+        if response.text is None:
+            return Score(None, metric, f"failed call: {response.error_kind}")
+        try:
+            return self._scorer(metric).score(instruction, response.text)
+        except Exception as problem:
+            self.failures[metric] += 1
+            reason = f"{type(problem).__name__}: {problem}"
+            logger.warning(
+                "%s could not score the response of %s to instruction %s: %s",
+                metric, response.expert, instruction.id, reason,
+            )  # fmt: skip
+            return Score(None, metric, reason)
+
+    def versions(self) -> dict[str, str]:
+        """Return metric -> version for every metric used so far."""
+        return {metric: scorer.version for metric, scorer in sorted(self._scorers.items())}
+
+    def _scorer(self, metric: str) -> Scorer:
+        if metric not in self._scorers:
+            self._scorers[metric] = scorers[metric]()
+        return self._scorers[metric]

@@ -1,0 +1,86 @@
+"""Read back a finished dataset, so that a build can continue from it without paying for anything twice."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dataset_build.src.dataset_builder import ExpertColumn
+from dataset_build.src.errors import DataError
+from dataset_build.src.interchange import read_dataset_json
+from dataset_build.src.records import COLUMNS, SPLITS, Instruction, Response
+
+_BATCH_ROWS = 5_000
+
+
+class ExistingDataset:
+    """A dataset folder that `dataset_builder` wrote.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        DataError: it is damaged or was written by a newer version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            self.experts = [
+                ExpertColumn(facts["name"], facts["request"], facts) for facts in read_dataset_json(folder)["experts"]
+            ]
+        except (KeyError, TypeError) as problem:
+            raise DataError(
+                f"{folder / 'dataset.json'} lacks {problem}; build the dataset anew with --overwrite."
+            ) from None
+
+    def instructions(self) -> list[Instruction]:
+        """Return its instructions, with the split and the metric they have there."""
+        found: dict[str, Instruction] = {}
+        for row in self._rows():
+            if row["instruction_id"] not in found:
+                found[row["instruction_id"]] = Instruction(
+                    id=row["instruction_id"],
+                    text=row["instruction"],
+                    category=row["category"],
+                    reference=row["reference"],
+                    source=row["source"],
+                    split=row["split"],
+                    metric=row["metric"],
+                    extra={name: value for name, value in row.items() if name not in COLUMNS},
+                )
+        return list(found.values())
+
+    def responses(self) -> Iterator[tuple[str, Response]]:
+        """Yield (request, response) for every row."""
+        requests = {expert.name: expert.request for expert in self.experts}
+        for row in self._rows():
+            if row["expert"] in requests:
+                yield (
+                    requests[row["expert"]],
+                    Response(
+                        instruction_id=row["instruction_id"],
+                        expert=row["expert"],
+                        text=row["response"],
+                        error=row["error"],
+                        prompt_tokens=row["prompt_tokens"],
+                        completion_tokens=row["completion_tokens"],
+                        cost=row["cost"],
+                        latency_s=row["latency_s"],
+                        model=row["model"],
+                    ),
+                )
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        for split in SPLITS:
+            path = self._folder / "data" / f"{split}.parquet"
+            if not path.is_file():
+                continue
+            try:
+                with pyarrow.parquet.ParquetFile(path) as file:
+                    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                        yield from batch.to_pylist()
+            except (pa.ArrowException, OSError) as problem:
+                raise DataError(f"Cannot read {path}: {' '.join(str(problem).split())[:300]}") from None

@@ -1,0 +1,108 @@
+"""How far a build is, on a terminal as a bar, elsewhere as a line at every tenth of the way."""
+
+import sys
+import time
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from dataset_build.src.records import Response
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+#: Seconds between two drawings of the bar.
+REDRAW_S = 0.1
+LINES = 10
+
+
+class BuildProgress:
+    """Shows rate, time, cost so far and errors by kind.
+
+    Args:
+        total: Responses the finished dataset will have.
+        done: How many of them were there before.
+        is_shown: False keeps silent.
+        stream: Where to write; None means stderr.
+    """
+
+    def __init__(self, total: int, done: int, *, is_shown: bool = True, stream: TextIO | None = None) -> None:
+        self.total = total
+        self.done = done
+        self.cost = 0.0
+        self.errors: Counter[str] = Counter()
+        self._before = done
+        self._is_shown = is_shown
+        self._stream = stream or sys.stderr
+        self._started = time.monotonic()
+        self._drawn = 0.0
+        self._next_line = 1
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "BuildProgress":
+        self._started = time.monotonic()
+        if not self._is_shown:
+            return self
+        if self._stream.isatty():
+            self._bar, self._task = self._make_bar()
+            self._bar.start()
+        else:
+            there = f", {self.done:,} of them there already" if self.done else ""
+            self._say(f"{self.total:,} responses to collect{there}")
+            self._next_line = 1 + LINES * self.done // max(1, self.total)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._draw()
+            self._bar.stop()
+
+    def add(self, response: Response) -> None:
+        """Count one finished response."""
+        self.done += 1
+        self.cost += response.cost or 0.0
+        if response.error is not None:
+            self.errors[response.error_kind or "error"] += 1
+        if not self._is_shown:
+            return
+        if self._bar is not None:
+            if time.monotonic() - self._drawn > REDRAW_S:
+                self._draw()
+        elif self.done * LINES >= self._next_line * self.total:
+            self._next_line = 1 + LINES * self.done // max(1, self.total)
+            self._say(self._facts())
+
+    def _facts(self) -> str:
+        elapsed = time.monotonic() - self._started
+        rate = (self.done - self._before) / elapsed if elapsed > 0 else 0.0
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.errors.most_common(4))
+        errors = f", errors: {kinds}" if kinds else ""
+        return (
+            f"{self.done:,} of {self.total:,} responses, {rate:,.0f}/s, {elapsed:,.0f} s, USD {self.cost:.4g}{errors}"
+        )
+
+    def _say(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def _make_bar(self) -> "tuple[Progress, TaskID]":
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = Progress(
+            BarColumn(bar_width=16),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[facts]}"),
+            console=Console(file=self._stream),
+            auto_refresh=False,
+        )
+        return bar, bar.add_task("responses", total=self.total, completed=self.done, facts="")
+
+    def _draw(self) -> None:
+        assert self._bar is not None
+        assert self._task is not None
+        self._drawn = time.monotonic()
+        self._bar.update(self._task, completed=self.done, facts=self._facts(), refresh=True)

@@ -1,0 +1,105 @@
+import asyncio
+import time
+
+import pytest
+
+from dataset_build.src import calls
+from dataset_build.src.calls import call_expert, in_thread, pause_s
+from dataset_build.src.errors import ExpertRefusedError
+from dataset_build.src.experts.base import Expert
+from dataset_build.src.experts.echo import EchoExpert
+from dataset_build.src.records import Answer, Instruction, Price
+from tests.dataset_build.sample_experts import Batched, Moody, Trouble
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(calls, "FIRST_WAIT_S", 0.001)
+
+
+def ask(expert, text="hello there", *, timeout_s=5.0, retries=3):
+    instruction = Instruction(id="i", text=text)
+    return asyncio.run(call_expert(expert, instruction, timeout_s=timeout_s, retries=retries))
+
+
+class Sleeper(Expert):
+    async def answer(self, instruction):
+        await asyncio.sleep(600)
+
+
+class Wrong(Expert):
+    def __init__(self, result):
+        super().__init__("wrong")
+        self.result = result
+
+    async def answer(self, instruction):
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+def test_an_answer_is_priced_from_its_tokens_unless_the_expert_knows_its_cost():
+    found = ask(EchoExpert("echo", price=Price(1e6, 2e6, 0.5)))
+    assert (found.text, found.cost, found.prompt_tokens, found.finish_reason) == ("hello there", 6.5, 2, "stop")
+    assert found.latency_s is not None
+    assert ask(Wrong(Answer("a", cost=7.0, latency_s=3.0, model="m"))).cost == 7.0
+    assert ask(Wrong(Answer("a", cost=7.0, latency_s=3.0))).latency_s == 3.0
+
+
+def test_a_failure_worth_a_retry_is_retried_and_another_is_not():
+    expert = Moody(failures=2)
+    assert ask(expert).text == "hello there"
+    assert expert.calls == {"i": 3}
+    expert = Moody(failures=9)
+    assert ask(expert, retries=2).error == "unavailable: not now"
+    assert expert.calls == {"i": 3}
+    expert = Moody(failures=9, kind=ExpertRefusedError)
+    assert ask(expert).error_kind == "refused"
+    assert expert.calls == {"i": 1}
+
+
+def test_the_pause_an_endpoint_asks_for_is_kept_unless_it_is_too_long():
+    started = time.perf_counter()
+    assert ask(Moody(failures=1, retry_after_s=0.2)).text
+    assert time.perf_counter() - started >= 0.2
+    expert = Moody(failures=1, retry_after_s=3600)
+    assert ask(expert).error_kind == "unavailable"
+    assert expert.calls == {"i": 1}
+
+
+def test_pauses_grow_up_to_a_limit_and_are_spread(monkeypatch):
+    monkeypatch.setattr(calls, "FIRST_WAIT_S", 0.5)
+    assert all(0 <= pause_s(0, None) <= 0.5 for _ in range(50))
+    assert max(pause_s(50, None) for _ in range(200)) <= calls.LONGEST_WAIT_S
+    assert len({pause_s(4, None) for _ in range(20)}) > 10
+    assert pause_s(0, 10.0) >= 10.0
+
+
+def test_a_call_that_takes_too_long_is_a_timeout_for_every_shape_of_expert():
+    assert ask(Sleeper("sleeper"), timeout_s=0.05, retries=1).error == "timeout: no answer within 0.05 s"
+    assert ask(Trouble(), "sleep", timeout_s=0.05, retries=0).error_kind == "timeout"
+
+
+def test_tools_and_batch_experts_answer_through_the_same_door():
+    assert ask(Trouble(), "a").text == "a ok"
+    assert ask(Trouble(), "raise").error == "crash: ZeroDivisionError: by zero"
+    assert ask(Batched()).text == "hello there"
+    assert ask(Batched(refuse={"hello there"})).error_kind == "refused"
+
+
+@pytest.mark.parametrize("result", [None, "text", Answer(None), KeyError("x"), StopIteration()])  # type: ignore[arg-type]
+def test_an_expert_with_a_bug_is_a_crash_not_an_exception(result):
+    assert ask(Wrong(result)).error_kind == "crash"
+
+
+def test_work_in_a_thread_passes_on_what_it_raises():
+    async def raising(problem):
+        def work():
+            raise problem
+
+        await in_thread(work)
+
+    with pytest.raises(KeyError):
+        asyncio.run(raising(KeyError("k")))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(raising(StopIteration()))

@@ -1,0 +1,181 @@
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dataset_build.src.errors import ConfigError, DataError
+from dataset_build.src.experts.echo import EchoExpert
+from dataset_build.src.records import Response
+from dataset_build.src.response_store import ResponseStore, request_key, storable
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory):
+    with ResponseStore(tmp_path_factory.mktemp("shared") / "journal.sqlite") as store:
+        yield store
+
+
+@given(
+    text=st.text(),
+    name=st.text(max_size=5),
+    cost=st.none() | st.floats(0, 1e6),
+    tokens=st.none() | st.integers(0, 2**60),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_put_comes_back_with_only_lone_surrogates_replaced(shared_store, text, name, cost, tokens):
+    shared_store.clear()
+    shared_store.put("r", Response("i", storable(name), text=text, cost=cost, prompt_tokens=tokens, latency_s=0.5))
+    (found,) = shared_store.of_instruction("i").values()
+    assert found == Response("i", storable(name), text=storable(text), cost=cost, prompt_tokens=tokens, latency_s=0.5)
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_valid_text_is_stored_as_it_is(text):
+    assert storable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("given_text", "stored"),
+    [("a\ud800b", "a\ufffdb"), ("\x00", "\x00"), ("👩‍🚀", "👩‍🚀"), ("\ud83d\ude00", "😀"), ("", "")],
+)
+def test_odd_texts_survive_in_the_journal(path, given_text, stored):
+    with ResponseStore(path) as store:
+        store.put("r", Response("i", "e", text=given_text))
+    with ResponseStore(path) as store:
+        assert store.of_instruction("i")[("e", "r")].text == stored
+
+
+def test_an_error_is_no_answer_is_replaced_by_one_and_never_replaces_one(path):
+    with ResponseStore(path) as store:
+        store.put("r", Response("i", "e", error="timeout: slow"))
+        assert not store.is_answered("i", "e", "r")
+        store.put("r", Response("i", "e", error="rate_limit: fast"))
+        assert store.of_instruction("i")[("e", "r")].error_kind == "rate_limit"
+        store.put("r", Response("i", "e", text="42", cost=1.0))
+        store.put("r", Response("i", "e", error="timeout: slow"))
+        store.put("r", Response("i", "e", text="43"))
+        assert store.is_answered("i", "e", "r")
+        assert store.of_instruction("i") == {("e", "r"): Response("i", "e", text="42", cost=1.0)}
+        assert len(store) == 1
+
+
+def test_another_request_of_the_same_expert_is_another_row(path):
+    with ResponseStore(path) as store:
+        store.put("r1", Response("i", "e", text="a"))
+        assert not store.is_answered("i", "e", "r2")
+        store.put("r2", Response("i", "e", text="b"))
+        assert len(store) == 2
+
+
+def test_the_request_is_the_fingerprint(path):
+    expert = EchoExpert("echo")
+    assert request_key(expert) == request_key(EchoExpert("other name"))
+    expert.fingerprint = lambda: "another model"
+    assert request_key(expert) != request_key(EchoExpert("echo"))
+
+
+def test_a_second_builder_is_refused_in_one_line_and_the_lock_goes_with_its_holder(path):
+    code = (
+        "import sys; from pathlib import Path; from dataset_build.src.response_store import ResponseStore\n"
+        "store = ResponseStore(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(ConfigError, match="Another build is writing to"):
+            ResponseStore(path)
+        holder.kill()
+    with ResponseStore(path) as store:
+        assert len(store) == 0
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, just some bytes" * 40, b"SQLite format 3\x00" + b"\xff" * 4096]
+)
+def test_a_damaged_journal_is_said_clearly(path, content):
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        ResponseStore(path)
+
+
+def test_a_journal_damaged_in_the_middle_is_said_clearly(path):
+    with ResponseStore(path) as store:
+        store.put_many(("r", Response(f"i{n}", "e", text="x" * 500)) for n in range(300))
+    content = bytearray(path.read_bytes())
+    content[4096:-100] = b"\x7f" * (len(content) - 4196)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"), ResponseStore(path) as store:
+        store.of_instruction("i7")
+
+
+def test_a_newer_journal_and_a_foreign_database_are_refused(tmp_path):
+    with ResponseStore(tmp_path / "newer.sqlite"):
+        pass
+    for name, statement in (("newer.sqlite", "PRAGMA user_version = 99"), ("foreign.sqlite", "CREATE TABLE t (a)")):
+        connection = sqlite3.connect(tmp_path / name)
+        connection.execute(statement)
+        connection.commit()
+        connection.close()
+    with pytest.raises(DataError, match="newer moe-toolkit"):
+        ResponseStore(tmp_path / "newer.sqlite")
+    with pytest.raises(DataError, match="no journal"):
+        ResponseStore(tmp_path / "foreign.sqlite")
+
+
+def test_a_journal_that_cannot_be_made_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match="Cannot write"):
+        ResponseStore(tmp_path / "absent" / "journal.sqlite")
+
+
+def test_many_are_stored_all_or_none(path):
+    def broken():
+        yield "r", Response("i", "e", text="a")
+        raise RuntimeError("source ended")
+
+    with ResponseStore(path) as store:
+        with pytest.raises(RuntimeError):
+            store.put_many(broken())
+        assert len(store) == 0
+        store.put_many([("r", Response("i", "e", text="a"))])
+        assert len(store) == 1
+
+
+def test_notes_are_kept_and_struck_out_and_delete_leaves_nothing(path):
+    with ResponseStore(path) as store:
+        assert store.note("purpose") is None
+        store.set_note("purpose", "x")
+        store.set_note("purpose", "y")
+        assert store.note("purpose") == "y"
+        store.set_note("purpose", None)
+        assert store.note("purpose") is None
+        store.delete()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_every_finished_response_survives_kill_9(path):
+    code = (
+        "import os, sys; from pathlib import Path; from dataset_build.src.records import Response\n"
+        "from dataset_build.src.response_store import ResponseStore\n"
+        "store = ResponseStore(Path(sys.argv[1]))\n"
+        "for n in range(10**9): store.put('r', Response(f'i{n}', 'e', text='t')); print(n, flush=True)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE) as writer:
+        for _ in range(500):
+            last = int(writer.stdout.readline())
+        writer.kill()
+        last = int(([last, *writer.stdout.read().split()])[-1])
+    with ResponseStore(path) as store:
+        assert len(store) >= last + 1
+        assert all(store.is_answered(f"i{n}", "e", "r") for n in range(last + 1))
