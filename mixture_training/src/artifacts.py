@@ -1,0 +1,324 @@
+"""The router folder: write it, read it.
+
+`router.json` (format version, experts, policy, metrics, SHA-256 of every other file), `weights/` (the
+classifier's own files), `training_data.parquet` (what it learned from, without the responses) and `README.md`.
+"""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dataset_build import ConfigError, DataError, Price, read_table, write_table
+from mixture_training.src.classifier import Classifier, classifiers
+from mixture_training.src.costs import CostModel
+from mixture_training.src.router_card import router_card
+from mixture_training.src.training_data import TrainingData, from_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT_VERSION = 1
+_JSON, _WEIGHTS, _DATA, _CARD = "router.json", "weights", "training_data.parquet", "README.md"
+
+
+@dataclass(frozen=True)
+class ExpertCard:
+    """What a router knows about one expert.
+
+    Attributes:
+        name: As in the dataset.
+        description: One line; may be empty.
+        price: What it charges.
+        config: The `ExpertConfig` it can be built from again, or None where only its recorded rows are known.
+        mean_score: On train, over the rows that have a score.
+        mean_cost: USD per call on train, or None where no cost was recorded.
+    """
+
+    name: str
+    description: str
+    price: Price
+    config: dict[str, Any] | None
+    mean_score: float
+    mean_cost: float | None
+
+
+@dataclass
+class Router:
+    """A trained classifier with everything needed to route by it.
+
+    Attributes:
+        classifier: Fitted; its `experts_` are the names of `experts`, in order.
+        costs: What a call is expected to cost.
+        experts: One card per column of a prediction.
+        best_single: The expert with the highest mean score on train.
+        default_policy: Used where a call names none.
+        metrics: Evaluation on validation.
+        data: What it was trained on: path, content hash, counts.
+        model_type: Registered name of the classifier.
+        options: How it was trained (encoder, seed …), so that it can be trained again.
+        folder: Where it was loaded from or saved to.
+    """
+
+    classifier: Classifier
+    costs: CostModel
+    experts: tuple[ExpertCard, ...]
+    best_single: str
+    default_policy: str = "quality"
+    metrics: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    model_type: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    _training: TrainingData | None = None
+
+    @property
+    def expert_names(self) -> tuple[str, ...]:
+        """The columns of a prediction."""
+        return tuple(expert.name for expert in self.experts)
+
+    def training_data(self) -> TrainingData:
+        """Return the train and validation rows the router learned from.
+
+        Raises:
+            DataError: the router was not given any and has no folder that holds them.
+        """
+        if self._training is None:
+            if self.folder is None:
+                raise DataError("This router keeps no training data; train it again from the dataset.")
+            frame = read_table(self.folder / _DATA)
+            read = from_frame(frame, expert_descriptions={card.name: card.description for card in self.experts})
+            self._training = _in_order(read, self.expert_names)
+        return self._training
+
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
+        """Write the router; the folder appears complete or not at all.
+
+        Args:
+            folder: Must not exist, or be empty, unless `overwrite`.
+            overwrite: Replace a router that is there; a folder that holds anything else is never replaced.
+
+        Raises:
+            ConfigError: the folder is taken or cannot be written.
+        """
+        folder = Path(folder)
+        check_output(folder, overwrite=overwrite)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        except OSError as problem:
+            raise ConfigError(f"Cannot write the router to {folder}: {problem.strerror or problem}.") from None
+        try:
+            self._write(made)
+            os.chmod(made, 0o755)
+            _replace(made, folder)
+        except OSError as problem:
+            raise ConfigError(f"Cannot write the router to {folder}: {problem.strerror or problem}.") from None
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+        self.folder = folder
+        return folder
+
+    def _write(self, folder: Path) -> None:
+        (folder / _WEIGHTS).mkdir()
+        state = self.classifier.save(folder / _WEIGHTS)
+        if self._training is not None:
+            write_table(to_frame(self._training), folder / _DATA)
+        elif self.folder is not None and (self.folder / _DATA).is_file():
+            shutil.copyfile(self.folder / _DATA, folder / _DATA)
+        content = {
+            "format_version": FORMAT_VERSION,
+            "model_type": self.model_type or self.classifier.kind,
+            "classifier": {
+                "kind": self.classifier.kind,
+                "experts": list(self.classifier.experts_),
+                "category_names": list(self.classifier.category_names_),
+                "state": state,
+            },
+            "experts": [asdict(card) for card in self.experts],
+            "best_single": self.best_single,
+            "default_policy": self.default_policy,
+            "costs": self.costs.to_state(),
+            "metrics": self.metrics,
+            "data": self.data,
+            "options": self.options,
+            "files": {
+                path.relative_to(folder).as_posix(): _sha256(path)
+                for path in sorted(folder.rglob("*"))
+                if path.is_file()
+            },
+        }
+        text = json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False)
+        (folder / _JSON).write_text(text + "\n", encoding="utf-8", errors="replace")
+        (folder / _CARD).write_text(router_card(content), encoding="utf-8", errors="replace")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> "Router":
+        """Return the router in `folder`.
+
+        Raises:
+            ConfigError: there is no router.
+            DataError: a file is damaged, or it was written by a newer version of this toolkit.
+        """
+        folder = Path(folder)
+        content = _read(folder)
+        try:
+            _verify(folder, content["files"])
+            part = content["classifier"]
+            classifier = classifiers[part["kind"]].load(folder / _WEIGHTS, part["state"])
+            classifier.experts_ = tuple(part["experts"])
+            classifier.category_names_ = tuple(part["category_names"])
+            cards = tuple(ExpertCard(**{**card, "price": Price(**card["price"])}) for card in content["experts"])
+            return cls(
+                classifier=classifier,
+                costs=CostModel.from_state(content["costs"]),
+                experts=cards,
+                best_single=content["best_single"],
+                default_policy=content["default_policy"],
+                metrics=content["metrics"],
+                data=content["data"],
+                model_type=content["model_type"],
+                options=content["options"],
+                folder=folder,
+            )
+        except (KeyError, TypeError, ValueError, FileNotFoundError) as problem:
+            raise DataError(
+                f"{folder / _JSON} is damaged ({type(problem).__name__}: {problem}); train the router again."
+            ) from None
+
+
+def check_output(folder: Path, *, overwrite: bool) -> None:
+    """Raise unless a router may be written to `folder`; called before the work, so that none is lost.
+
+    Raises:
+        ConfigError: it is taken, or its place cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; --output names the folder to write the router to.")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / _JSON).is_file():
+            raise ConfigError(f"{folder} holds something that is no router; choose another --output.")
+        if not overwrite:
+            raise ConfigError(f"{folder} already holds a router; give --overwrite, or choose another --output.")
+    above = folder
+    while not above.exists():
+        above = above.parent
+    if not above.is_dir() or not os.access(above if above != folder else folder.parent, os.W_OK | os.X_OK):
+        raise ConfigError(f"Cannot write the router to {folder}: {above} cannot be written; choose another --output.")
+
+
+def _replace(made: Path, folder: Path) -> None:
+    """Put `made` in the place of `folder`; what was there is removed last."""
+    if not folder.exists():
+        os.rename(made, folder)
+        return
+    old = made.with_name(made.name + ".old")
+    os.rename(folder, old)
+    try:
+        os.rename(made, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    file = folder / _JSON
+    if not file.is_file():
+        raise ConfigError(f"No router in {folder}: it has no {_JSON}. Train one with `moe train --output {folder}`.")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = int(content["format_version"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise DataError(f"{file} is damaged ({problem}); train the router again.") from None
+    if version > FORMAT_VERSION:
+        raise DataError(
+            f"{folder} was written by a newer moe-toolkit (format version {version}; this one reads up to "
+            f"{FORMAT_VERSION}). Upgrade moe-toolkit."
+        )
+    return dict(content)
+
+
+def _verify(folder: Path, files: Mapping[str, str]) -> None:
+    """Raise unless every recorded file is inside `folder`, as it was written."""
+    inside = folder.resolve()
+    for name, expected in files.items():
+        parts = PurePosixPath(name).parts
+        file = folder.joinpath(*parts)
+        if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
+            raise DataError(f"{folder / _JSON} lists {name!r}, which lies outside the folder; do not use this router.")
+        if not file.is_file():
+            raise DataError(f"{folder} is incomplete: {name} is missing. Copy or train the router again.")
+        linked_out = not file.resolve().is_relative_to(inside)
+        if linked_out and file.is_symlink() is False:
+            raise DataError(f"{folder} leads outside itself through {name!r}; do not use this router.")
+        if _sha256(file) != expected:
+            raise DataError(f"{file} is damaged (its SHA-256 differs). Copy or train the router again.")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON-able value
+    """Return `value` with NaN, which JSON has no word for, as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def to_frame(data: TrainingData) -> "pd.DataFrame":
+    """Return the rows of `data` in interchange form, one per (instruction, expert) that has a score or a cost."""
+    import pandas as pd
+
+    rows, columns = np.nonzero(~(np.isnan(data.scores) & np.isnan(data.costs) & np.isnan(data.latencies)))
+    # An instruction nobody has a score for would vanish from a long table: it keeps one empty row.
+    silent = np.setdiff1d(np.arange(len(data)), rows)
+    rows, columns = np.concatenate([rows, silent]), np.concatenate([columns, np.zeros_like(silent)])
+    order = np.lexsort((columns, rows))
+    rows, columns = rows[order], columns[order]
+    return pd.DataFrame(
+        {
+            "instruction_id": [data.ids[row] for row in rows],
+            "instruction": [data.texts[row] for row in rows],
+            "category": [data.categories[row] for row in rows],
+            "split": [data.splits[row] for row in rows],
+            "expert": [data.experts[column] for column in columns],
+            "score": data.scores[rows, columns],
+            "cost": data.costs[rows, columns],
+            "latency_s": data.latencies[rows, columns],
+        }
+    )
+
+
+def _in_order(data: TrainingData, experts: tuple[str, ...]) -> TrainingData:
+    """Return `data` with the columns of `experts`."""
+    if data.experts == experts:
+        return data
+    from dataclasses import replace
+
+    column = {name: index for index, name in enumerate(data.experts)}
+    if set(column) != set(experts):
+        raise DataError("The router's training data lists other experts than the router; train it again.")
+    order = [column[name] for name in experts]
+    return replace(
+        data,
+        experts=experts,
+        scores=data.scores[:, order],
+        costs=data.costs[:, order],
+        latencies=data.latencies[:, order],
+        descriptions=tuple(data.descriptions[index] for index in order) if data.descriptions else (),
+    )

@@ -1,0 +1,74 @@
+"""Any Hugging Face encoder, by hub id or folder, mean-pooled."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mixture_training.src.encoders.base import Embeddings, Encoder
+from mixture_training.src.pretrained import (
+    find_pretrained,
+    load_pretrained,
+    same_length_batches,
+    save_pretrained,
+    token_ids,
+)
+
+
+class HuggingFaceEncoder(Encoder):
+    """Unit vectors: the mean of a transformer's last hidden states.
+
+    Texts are run together only with texts of the same number of tokens, so nothing is padded and a text's vector
+    is its own. On a GPU where there is one.
+
+    Args:
+        model: Hub id or folder.
+        max_tokens: What of a text is read.
+        batch_size: Texts a run.
+    """
+
+    kind = "hf"
+
+    def __init__(self, model: str, max_tokens: int = 256, batch_size: int = 32) -> None:
+        self.model = model
+        self.max_tokens = max_tokens
+        self.batch_size = batch_size
+        self._parts: tuple[Any, Any] | None = None
+
+    def encode(self, texts: Sequence[str]) -> Embeddings:
+        """Return the vectors of `texts`, shape (n, hidden size)."""
+        import torch
+
+        tokenizer, model = self._loaded()
+        vectors = np.zeros((len(texts), int(model.config.hidden_size)), dtype=np.float32)
+        for rows, batch in same_length_batches(token_ids(tokenizer, texts, self.max_tokens), self.batch_size):
+            with torch.inference_mode():
+                states = model(input_ids=torch.tensor(batch, device=model.device)).last_hidden_state
+                pooled = torch.nn.functional.normalize(states.mean(dim=1).float(), dim=1)
+            vectors[rows] = pooled.cpu().numpy()
+        return vectors
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the tokenizer and the weights (safetensors)."""
+        tokenizer, model = self._loaded()
+        save_pretrained(tokenizer, model, folder)
+        return {"model": self.model, "max_tokens": self.max_tokens, "batch_size": self.batch_size}
+
+    @classmethod
+    def load(cls, folder: Path, state: dict[str, Any]) -> "HuggingFaceEncoder":
+        """Return the encoder, its weights read from `folder`."""
+        encoder = cls(**state)
+        encoder._parts = encoder._read(str(folder))
+        return encoder
+
+    def _loaded(self) -> tuple[Any, Any]:
+        if self._parts is None:
+            self._parts = self._read(find_pretrained(self.model))
+        return self._parts
+
+    def _read(self, name: str) -> tuple[Any, Any]:
+        import torch
+
+        tokenizer, model = load_pretrained(name)
+        return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu")

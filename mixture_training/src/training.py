@@ -1,0 +1,191 @@
+"""Train a router: learn from a dataset which expert will score what, and write the router folder.
+
+    python mixture_training/src/training.py --epochs 10 --batch_size 16 --model_type roberta-large
+    moe train --dataset runs/dataset --output runs/router --model_type linear --encoder minilm+tfidf
+    torchrun --nproc_per_node 2 mixture_training/src/training.py --model_type roberta-large
+
+An interrupted transformer goes on from its last finished epoch with --resume.
+"""
+
+if __name__ == "__main__":  # run the importable module, never a second copy named __main__
+    import os
+    import sys
+    from importlib import import_module
+
+    sys.path[0] = os.path.abspath(os.path.join(__file__, "../../.."))
+    sys.exit(import_module("mixture_training.src.training").main())
+
+import argparse
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_build import EarlyStopError, Parser, parse_columns, positive_int, run_command
+
+if TYPE_CHECKING:
+    from mixture_training.src.artifacts import Router
+    from mixture_training.src.classifier import Classifier
+    from mixture_training.src.config import TrainConfig
+    from mixture_training.src.training_data import TrainingData
+
+
+def train_router(config: "TrainConfig", *, show_progress: bool = False) -> Path:
+    """Train the router that `config` describes and return its folder.
+
+    Args:
+        config: What to train on, what to train, and where to write it.
+        show_progress: Print steps, and the validation table at the end.
+
+    Raises:
+        ConfigError: something asked for does not exist, or the output is in the way.
+        DataError: the dataset is not what training needs.
+        EarlyStopError: a transformer was interrupted; its finished epochs are kept.
+    """
+    from mixture_training.src.artifacts import check_output
+    from mixture_training.src.model_types import TRANSFORMER, make_classifier, parse_model_type
+    from mixture_training.src.policy import parse_policy
+    from mixture_training.src.training_data import load_training_data
+
+    is_first = int(os.environ.get("RANK", "0")) == 0
+    show_progress = show_progress and is_first
+    if show_progress:
+        logging.getLogger("mixture_training").setLevel(logging.INFO)
+    kind, _ = parse_model_type(config.model_type)
+    parse_policy(config.policy)
+    if is_first:
+        check_output(config.output, overwrite=config.overwrite)
+    checkpoints = config.output.with_name(config.output.name + ".checkpoints") if kind == TRANSFORMER else None
+    started = time.perf_counter()
+    data = load_training_data(config.dataset, columns=config.columns or None, seed=config.seed)
+    if show_progress:
+        counts = ", ".join(f"{len(data.split(name)):,} {name}" for name in ("train", "validation", "test"))
+        print(f"{config.dataset}: {len(data.experts)} experts, {counts}")
+    classifier = make_classifier(config, checkpoints=checkpoints)
+    if checkpoints is not None and is_first and not config.resume:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    if show_progress:
+        print(f"training {config.model_type} …", flush=True)
+    router = _fit(config, data, classifier, checkpoints)
+    if is_first:
+        router.save(config.output, overwrite=config.overwrite)
+        if checkpoints is not None:
+            shutil.rmtree(checkpoints, ignore_errors=True)
+    if show_progress:
+        print_summary(router, seconds=time.perf_counter() - started)
+    return config.output
+
+
+def _fit(config: "TrainConfig", data: "TrainingData", classifier: "Classifier", checkpoints: Path | None) -> "Router":
+    """Fit and judge; an interrupt that leaves checkpoints behind says how to go on."""
+    from dataset_build import read_dataset_json
+    from mixture_training.src.fitting import fit_router
+
+    try:
+        return fit_router(
+            data,
+            classifier,
+            policy=config.policy,
+            dataset=read_dataset_json(config.dataset),
+            path=config.dataset,
+            options=config.model_dump(mode="json", exclude={"output", "overwrite", "resume"}),
+            seed=config.seed,
+        )
+    except KeyboardInterrupt:
+        if checkpoints is None or not checkpoints.is_dir():
+            raise
+        raise EarlyStopError(
+            f"interrupted; the finished epochs are kept in {checkpoints}: the same command with --resume goes on"
+        ) from None
+
+
+def print_summary(router: "Router", *, seconds: float) -> None:
+    """Print how the router does on validation, where it is, and what to do next."""
+    from rich.console import Console
+    from rich.table import Table
+
+    metrics, console = router.metrics, Console()
+    print(f"trained in {seconds:.1f} s")
+    if metrics["instructions"]:
+        table = Table(title=f"validation: {metrics['instructions']:,} instructions, policy {metrics['policy']}")
+        for name in ("choice", "mean score", "95 % interval", "USD each"):
+            table.add_column(name, justify="left" if name == "choice" else "right")
+        for name, key in (
+            ("this router", "routed"),
+            (f"best single ({metrics['best_single_name']})", "best_single"),
+            ("random", "random"),
+            ("oracle", "oracle"),
+        ):
+            row = metrics[key]
+            cost = "unknown" if row["cost"] is None else f"{row['cost']:.3g}"
+            table.add_row(name, f"{row['value']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}", cost)
+        console.print(table)
+        print(verdict(router))
+    else:
+        print("There are no validation rows, so nothing is known about its quality yet: moe evaluate tells.")
+    print(f"router: {router.folder}")
+    print(f'next:   moe run --router {router.folder} "YOUR INSTRUCTION"')
+    print(f"        moe evaluate --dataset {router.data['path']} --router {router.folder} --report report")
+
+
+def verdict(router: "Router") -> str:
+    """Return one sentence: whether routing is better than always asking the best single expert."""
+    ahead, name = router.metrics["vs_best_single"], router.metrics["best_single_name"]
+    numbers = f"{ahead['value']:+.3f} ({ahead['low']:+.3f} to {ahead['high']:+.3f}, paired bootstrap)"
+    if ahead["low"] > 0:
+        return f"Better than always asking {name}: {numbers}."
+    if ahead["high"] < 0:
+        return f"WORSE than always asking {name}: {numbers}. Use that expert, or try another --model_type or --encoder."
+    return f"Not shown to be better than always asking {name}: {numbers}. Try another --model_type, or more data."
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    parser = Parser(prog="moe train", description=__doc__)
+    add = parser.add_argument
+    add("--config", type=Path, metavar="F.yaml", help="read options from a YAML file; flags beat it")
+    add("--dataset", metavar="D", help="built folder, .parquet/.jsonl/.csv file, or hf:org/name (runs/dataset)")
+    add("--output", type=Path, metavar="DIR", help="the router folder (runs/router)")
+    add(
+        "--model_type",
+        metavar="M",
+        help="linear, knn, xgboost, llm, or a transformer to fine-tune: minilm (embedded), bert-base-uncased, "
+        "roberta-large, any Hugging Face id or folder (default: linear, over the encoder minilm)",
+    )
+    add("--encoder", metavar="E", help="for linear, knn, xgboost: minilm, tfidf, minilm+tfidf, any HF id (minilm)")
+    add("--llm", metavar="L", help="for llm: transformers_local:PATH_OR_ID, or a .yaml file with one expert")
+    add("--epochs", type=positive_int, metavar="N", help="passes over train, for a transformer (10)")
+    add("--batch_size", type=positive_int, metavar="N", help="instructions per step, for a transformer (16)")
+    add("--learning_rate", type=float, metavar="R", help="for a transformer (chosen by its size)")
+    add("--warmup_ratio", type=float, metavar="R", help="share of the steps in which the rate rises (0.1)")
+    add("--weight_decay", type=float, metavar="R", help="for a transformer (0.01)")
+    add(
+        "--early_stopping_patience",
+        type=positive_int,
+        metavar="N",
+        help="epochs (transformer, 3) or trees (xgboost, 20) without progress on validation before it stops",
+    )
+    parser.add_boolean("--resume", help="go on from a transformer's last checkpoint")
+    add("--policy", metavar="P", help="the router's default: quality, or cost_weight=NUMBER (quality)")
+    add("--columns", type=parse_columns, metavar="a=b", help="columns with other names in the dataset")
+    parser.add_boolean("--overwrite", help="replace a router that is at --output")
+    add("--seed", type=int, metavar="S", help="of everything random (0)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 2 bad input, 3 interrupted."""
+    flags = vars(build_parser().parse_args(argv))
+
+    def work() -> int:
+        from dataset_build import resolve
+        from mixture_training.src.config import TrainConfig
+
+        config = resolve(TrainConfig, flags.pop("config"), flags)
+        train_router(config, show_progress=True)
+        return 0
+
+    return run_command("moe train", work)
