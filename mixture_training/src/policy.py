@@ -6,12 +6,11 @@ Among experts that are equally good the cheaper one is chosen.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
 
-from dataset_build import ConfigError
+from dataset_build import ConfigError, nearest
 from mixture_training.src.training_data import FloatArray
 
 IndexArray = npt.NDArray[np.intp]
@@ -100,6 +99,5 @@ def parse_policy(text: str) -> Policy:
         return CostWeightPolicy(weight)
     if name == "quality":
         raise ConfigError(f"Policy 'quality' takes no value; {text!r} was given.")
-    close = get_close_matches(name, ["quality", "cost_weight"], n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = nearest(name, ["quality", "cost_weight"])
     raise ConfigError(f"Unknown policy {text!r}.{hint} Known: quality, cost_weight=NUMBER.")

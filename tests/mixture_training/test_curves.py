@@ -60,6 +60,11 @@ def test_aiq_of_an_empty_range_or_no_point_is_nan():
     assert math.isnan(aiq(np.array([1.0]), np.array([0.5]), lowest=NAN, highest=1.0))
 
 
+def test_aiq_does_not_depend_on_the_currency():
+    dear, cheap = (aiq(np.array([1.0, 3.0]) * k, np.array([0.4, 0.8]), lowest=k, highest=4 * k) for k in (1.0, 1e-12))
+    assert dear == pytest.approx(cheap)
+
+
 def test_gap_curve_by_hand():
     weak, strong = np.array([0.0, 0.0, 1.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0])
     curve = gap_curve(np.array([0.9, 0.8, 0.1, 0.2]), weak, strong)

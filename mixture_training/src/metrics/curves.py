@@ -90,18 +90,18 @@ def aiq(costs: FloatArray, qualities: FloatArray, *, lowest: float, highest: flo
         costs: Mean USD of each point.
         qualities: Mean score of each point.
         lowest: c_min, the same for every router compared: the cheapest expert's mean cost.
-        highest: c_max, the costliest expert's.
+        highest: c_max, the costliest expert's, or what else the compared routers share.
 
     Returns:
         NaN where the cost range is empty or no point is known.
     """
     line = hull(np.append(costs, 0.0), np.append(qualities, 0.0))
     known = np.isfinite(costs) & np.isfinite(qualities)
-    if not known.any() or not np.isfinite([lowest, highest]).all() or highest - lowest <= 1e-15:
+    if not known.any() or not np.isfinite([lowest, highest]).all() or highest <= lowest:
         return float("nan")
     inside = line[(line[:, 0] > lowest) & (line[:, 0] < highest), 0]
     grid = np.concatenate([[lowest], inside, [highest]])
-    return float(np.trapezoid(np.interp(grid, line[:, 0], line[:, 1]), grid) / (highest - lowest))
+    return _area(grid, np.interp(grid, line[:, 0], line[:, 1])) / (highest - lowest)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def gap_curve(predicted_gain: FloatArray, weak: FloatArray, strong: FloatArray) 
 
 def apgr(curve: GapCurve) -> float:
     """Return the average performance gap recovered, ∫ PGR d(strong share); 0.5 is a random router."""
-    return float(np.trapezoid(curve.recovered, curve.strong_share))
+    return _area(curve.strong_share, curve.recovered)
 
 
 def cpt(curve: GapCurve, target: float) -> float:
@@ -154,3 +154,8 @@ def cpt(curve: GapCurve, target: float) -> float:
     x0, x1 = curve.strong_share[first - 1], curve.strong_share[first]
     y0, y1 = curve.recovered[first - 1], curve.recovered[first]
     return float(x0 + (target - y0) / (y1 - y0) * (x1 - x0))
+
+
+def _area(x: FloatArray, y: FloatArray) -> float:
+    """Return the area under the polyline through the points (trapezoidal rule)."""
+    return float(np.sum(np.diff(x) * (y[1:] + y[:-1])) / 2.0)

@@ -18,7 +18,8 @@ def known_means(values: FloatArray) -> FloatArray:
     known = ~np.isnan(values)
     counts = known.sum(axis=0)
     sums = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(sums, counts, out=np.full(values.shape[1], np.nan), where=counts > 0)
+    means: FloatArray = np.divide(sums, counts, out=np.full(values.shape[1], np.nan), where=counts > 0)
+    return means
 
 
 def best_column(scores: FloatArray, costs: FloatArray) -> int:
@@ -75,7 +76,8 @@ def random_values(values: FloatArray) -> FloatArray:
     known = ~np.isnan(values)
     counts = known.sum(axis=1)
     sums = np.where(known, values, 0.0).sum(axis=1)
-    return np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
+    means: FloatArray = np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
+    return means
 
 
 def pick(values: FloatArray, chosen: IndexArray) -> FloatArray:

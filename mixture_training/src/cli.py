@@ -1,0 +1,81 @@
+"""`moe`: one command for everything.
+
+    moe quickstart
+    moe build --output runs/dataset
+    moe train --dataset runs/dataset --output runs/router
+    moe run --router runs/router "What is 17% of 2,340?"
+
+A sub-command is a module of `commands` with `add_arguments(parser)` and `run(args) -> int`; it is imported only when
+it was asked for, so that `moe --help` stays instant.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from dataset_build import Parser, nearest, run_command
+
+#: Sub-command -> what it does, in the order of the help.
+COMMANDS = {
+    "quickstart": "build, train, evaluate and route examples with the embedded experts",
+    "build": "ask every expert every instruction, score the answers, write a dataset",
+    "train": "train a router on a dataset",
+    "evaluate": "judge routers and methods on a dataset, beside every reference point",
+    "route": "say which expert an instruction (or every row of a dataset) should go to",
+    "run": "route an instruction and answer it",
+    "feedback": "say how good an answer was",
+    "update": "learn from the feedback so far",
+    "experts": "list the experts of a router or of the embedded pool",
+}
+
+#: Sub-commands that are programs of their own: module and function.
+_PROGRAMS = {"build": ("dataset_build", "build_main"), "train": ("mixture_training.src.training", "main")}
+
+#: Sub-commands whose module cannot bear their name: a file `evaluate.py` would replace Hugging Face's package.
+_MODULES = {"evaluate": "evaluating"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a sub-command and return its exit code: 0 done, 2 bad input, 3 stopped early with everything kept."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(_help(), file=sys.stdout if args else sys.stderr)
+        return 0 if args else 2
+    if args[0] in ("-V", "--version"):
+        print(f"moe {_version()}")
+        return 0
+    name, rest = args[0], args[1:]
+    if name not in COMMANDS:
+        known = list(COMMANDS)
+        print(f"moe: unknown command {name!r}.{nearest(name, known)} Known: {', '.join(known)}.", file=sys.stderr)
+        return 2
+    if name in _PROGRAMS:
+        module, function = _PROGRAMS[name]
+        code: int = getattr(import_module(module), function)(rest)
+        return code
+    command = import_module(f"mixture_training.src.commands.{_MODULES.get(name, name)}")
+    parser = Parser(prog=f"moe {name}", description=command.__doc__)
+    command.add_arguments(parser)
+    parsed = parser.parse_args(rest)
+    return run_command(f"moe {name}", lambda: int(command.run(parsed)))
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        f"usage: moe COMMAND [options]\n\n{lines}\n\n`moe COMMAND --help` tells a command's options; `moe --version`."
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("moe-toolkit")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

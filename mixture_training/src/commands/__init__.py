@@ -1,0 +1,1 @@
+"""The sub-commands of `moe`, one module each: `add_arguments(parser)` and `run(args) -> int`."""

@@ -1,0 +1,138 @@
+"""Say which expert an instruction should go to and why, or route every row of a dataset into a table.
+
+moe route --router runs/router "What is 17% of 2,340?"
+moe route --router runs/router --dataset runs/dataset --split test --output choices.parquet
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset_build import ConfigError, Parser, parse_columns
+
+if TYPE_CHECKING:
+    from mixture_training.src.model_recommender import Recommendation
+
+_FORMATS = (".parquet", ".csv", ".jsonl")
+
+
+def add_arguments(parser: Parser) -> None:
+    """Declare the options."""
+    parser.add_argument("text", nargs="?", help="the instruction")
+    parser.add_argument("--router", required=True, metavar="R", help="a router folder")
+    parser.add_argument("--dataset", metavar="D", help="route the rows of a built folder, a file, or hf:org/name")
+    parser.add_argument(
+        "--split", default="test", choices=["train", "validation", "test", "all"], help="its rows (test)"
+    )
+    parser.add_argument("--output", type=Path, metavar="F", help=f"where the table goes: {', '.join(_FORMATS)}")
+    parser.add_argument("--policy", default=None, help="quality, or cost_weight=NUMBER (the router's own)")
+    parser.add_argument("--columns", type=parse_columns, default=None, metavar="a=b", help="columns with other names")
+    parser.add_boolean("--json", default=False, help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Route a text or a dataset."""
+    if (args.text is None) == (args.dataset is None):
+        raise ConfigError("Give either an instruction or --dataset, and not both.")
+    if args.dataset is not None and args.output is None:
+        raise ConfigError("Routing a dataset needs --output FILE.parquet (or .csv, .jsonl).")
+    if args.dataset is None and args.output is not None:
+        raise ConfigError("--output goes with --dataset; an instruction is answered on the terminal.")
+    return _route_text(args) if args.dataset is None else _route_dataset(args)
+
+
+def _route_text(args: argparse.Namespace) -> int:
+    from mixture_training.src.artifacts import Router
+    from mixture_training.src.model_recommender import Recommender
+
+    recommendation = Recommender(Router.load(args.router)).recommend([args.text], policy=args.policy)[0]
+    if args.json:
+        print(json.dumps(_as_json(recommendation), indent=2, ensure_ascii=False))
+    else:
+        _print(recommendation)
+    return 0
+
+
+def _route_dataset(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    import pandas as pd
+
+    from dataset_build import read_table
+    from mixture_training.src.artifacts import Router
+    from mixture_training.src.model_recommender import Recommender
+    from mixture_training.src.training_data import from_frame, make_splits
+
+    if args.output.suffix not in _FORMATS:
+        raise ConfigError(f"--output {args.output} ends in {args.output.suffix!r}; expected {', '.join(_FORMATS)}.")
+    recommender = Recommender(Router.load(args.router), policy=args.policy)
+    data = from_frame(read_table(args.dataset, columns=args.columns))
+    if args.split != "all":
+        data = replace(data, splits=make_splits(data)).split(args.split)
+    if not len(data):
+        raise ConfigError(f"{args.dataset} has no instruction in split {args.split!r}; choose another --split.")
+    table = recommender.table(data.texts)
+    chosen = table.ranking[:, 0]
+    rows = range(len(data))
+    frame = pd.DataFrame(
+        {
+            "instruction_id": data.ids,
+            "expert": [table.experts[column] for column in chosen],
+            "category": table.categories,
+            "confidence": table.confidences,
+            "predicted_cost": table.costs[rows, chosen],
+            **{f"score:{name}": table.scores[:, column] for column, name in enumerate(table.experts)},
+        }
+    )
+    _write(frame, args.output)
+    counts = frame["expert"].value_counts()
+    if args.json:
+        print(json.dumps({"output": str(args.output), "rows": len(frame), "experts": counts.to_dict()}))
+    else:
+        print(f"Routed {len(frame)} instructions to {args.output}:")
+        for name, count in counts.items():
+            print(f"  {count:>6}  {name}")
+    return 0
+
+
+def _write(frame: Any, output: Path) -> None:  # noqa: ANN401 - a pandas frame, imported where it is used
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if output.suffix == ".parquet":
+            frame.to_parquet(output, index=False)
+        elif output.suffix == ".csv":
+            frame.to_csv(output, index=False)
+        else:
+            frame.to_json(output, orient="records", lines=True, force_ascii=False)
+    except OSError as problem:
+        raise ConfigError(f"Cannot write {output}: {problem.strerror or problem}.") from None
+
+
+def _as_json(recommendation: "Recommendation") -> dict[str, Any]:
+    first = recommendation.ranking[0]
+    return {
+        "expert": recommendation.expert,
+        "category": recommendation.category,
+        "confidence": recommendation.confidence,
+        "expected_score": first.expected_score,
+        "expected_cost": first.expected_cost,
+        "policy": recommendation.policy,
+        "reason": recommendation.reason,
+        "ranking": [
+            {"expert": o.expert, "expected_score": o.expected_score, "expected_cost": o.expected_cost}
+            for o in recommendation.ranking
+        ],
+    }
+
+
+def _print(recommendation: "Recommendation") -> None:
+    from mixture_training.src.model_recommender import usd
+
+    print(recommendation.expert)
+    print(f"  {recommendation.reason}")
+    if recommendation.category is not None:
+        print(f"  category {recommendation.category} ({recommendation.confidence:.0%})")
+    width = max(len(option.expert) for option in recommendation.ranking)
+    for option in recommendation.ranking:
+        print(f"  {option.expert:<{width}}  {option.expected_score:.3f}  {usd(option.expected_cost)}")

@@ -1,0 +1,124 @@
+"""Runs the recommended expert, and the next one when it fails."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from dataset_build import Expert, Instruction, ToolExpert, call_expert
+
+#: Seconds one try may take, and all tries together.
+DEFAULT_TIMEOUT_S, DEFAULT_TOTAL_TIMEOUT_S = 60.0, 120.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One call of one expert.
+
+    Attributes:
+        expert: Who was called.
+        cost: USD, when known; a failed call may have cost something too.
+        latency_s: Seconds it took.
+        error: `kind: message` of a failed call; None when it answered.
+    """
+
+    expert: str
+    cost: float | None
+    latency_s: float
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What came of a ranking.
+
+    Attributes:
+        expert: Who answered; None when nobody did.
+        response: The answer; None when nobody answered.
+        attempts: Every call, in order.
+        latency_s: Seconds from start to end.
+    """
+
+    expert: str | None
+    response: str | None
+    attempts: tuple[Attempt, ...]
+    latency_s: float
+
+    @property
+    def cost(self) -> float:
+        """USD of all attempts whose cost is known."""
+        return sum(attempt.cost or 0.0 for attempt in self.attempts)
+
+
+class Executor:
+    """Goes down a ranking until an expert answers.
+
+    An expert that answers "I cannot" has answered; only errors and timeouts go on to the next one.
+
+    Args:
+        experts: By name; a ranked expert that is not here is passed over.
+        timeout_s: Seconds one expert may take.
+        total_timeout_s: Seconds all of them may take; no further expert is tried once it is used up.
+        retries: Further tries of the same expert after a failure worth one.
+    """
+
+    def __init__(
+        self,
+        experts: Mapping[str, Expert],
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        total_timeout_s: float = DEFAULT_TOTAL_TIMEOUT_S,
+        retries: int = 1,
+    ) -> None:
+        self.experts = dict(experts)
+        self._warm: set[str] = set()
+        self._timeout_s = timeout_s
+        self._total_timeout_s = total_timeout_s
+        self._retries = retries
+
+    async def run(self, text: str, ranking: Sequence[str]) -> Execution:
+        """Return the first answer down the ranking; never raises for a failing expert."""
+        instruction = Instruction.create(text)
+        started = time.perf_counter()
+        attempts: list[Attempt] = []
+        for name in ranking:
+            left = self._total_timeout_s - (time.perf_counter() - started)
+            if left <= 0:
+                break
+            if name not in self.experts:
+                continue
+            attempt, response = await self._try(self.experts[name], instruction, left)
+            attempts.append(attempt)
+            if response is not None:
+                return Execution(name, response, tuple(attempts), time.perf_counter() - started)
+        return Execution(None, None, tuple(attempts), time.perf_counter() - started)
+
+    async def _try(self, expert: Expert, instruction: Instruction, left: float) -> tuple[Attempt, str | None]:
+        """Call one expert, its retries included, within what is left of the total."""
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(left):
+                await self._warm_up(expert)
+                response = await call_expert(
+                    expert, instruction, timeout_s=min(self._timeout_s, left), retries=self._retries
+                )
+        except TimeoutError:
+            spent = time.perf_counter() - started
+            return Attempt(
+                expert.name, None, spent, f"timeout: the total of {self._total_timeout_s:g} s is used up"
+            ), None
+        spent = time.perf_counter() - started
+        return Attempt(expert.name, response.cost, spent, response.error), response.text
+
+    async def _warm_up(self, expert: Expert) -> None:
+        """Let a tool load what it needs before its first call, so that the call is not charged for it."""
+        if isinstance(expert, ToolExpert) and expert.name not in self._warm:
+            self._warm.add(expert.name)
+            with suppress(Exception):  # what fails here fails again in the call, which reports it
+                await asyncio.to_thread(expert.warm_up)
+
+    async def aclose(self) -> None:
+        """Release every expert's connections and processes."""
+        for expert in self.experts.values():
+            await expert.aclose()

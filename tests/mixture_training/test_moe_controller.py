@@ -1,0 +1,172 @@
+import asyncio
+import threading
+
+import pytest
+
+from dataset_build import Answer, ConfigError, DataError, EchoExpert, Expert, ExpertError, ExpertUnavailableError
+from mixture_training import MoEController, MoEResult
+from mixture_training.src.artifacts import Router
+
+SUM, POEM = "please compute 2 and 40", "write a poem about the sea"
+
+
+class Down(Expert):
+    async def answer(self, instruction):
+        raise ExpertUnavailableError("out of service", expert=self.name, kind="http_503", retry_after_s=500.0)
+
+
+@pytest.fixture
+def moe(router_folder, pool):
+    with MoEController.load(router_folder, experts=pool) as controller:
+        yield controller
+
+
+def test_an_instruction_is_answered_by_the_right_expert(moe):
+    result = moe.process_instruction(SUM)
+    assert isinstance(result, MoEResult)
+    assert (result.response, result.expert, result.category) == ("42", "adder", "sums")
+    assert result.confidence > 0.5
+    assert result.expected_score > 0.5
+    assert result.cost > 0
+    assert result.latency_s > 0
+    assert [option.expert for option in result.alternatives] == ["poet"]
+    assert [attempt.error for attempt in result.attempts] == [None]
+    assert "adder" in result.reason
+    poem = moe.process_instruction(POEM)
+    assert (poem.expert, poem.cost) == ("poet", 0.01)
+    assert poem.id != result.id
+
+
+def test_a_policy_may_be_named_for_one_call(moe):
+    assert moe.process_instruction(POEM, policy="cost_weight=100000").expert == "adder"
+    assert moe.recommend(POEM).expert == "poet"
+    with pytest.raises(ConfigError, match="Unknown policy"):
+        moe.process_instruction(POEM, policy="best")
+
+
+def test_every_decision_is_remembered_and_may_be_judged(moe):
+    result = moe.process_instruction(SUM)
+    feedback = moe.record_feedback(result.id, score=1.0, comment="right")
+    assert feedback.score == 1.0
+    stored = moe.feedback_store.decision(result.id)
+    assert (stored.instruction, stored.expert, stored.response) == (SUM, "adder", "42")
+    with pytest.raises(ConfigError, match="No decision 'other'"):
+        moe.record_feedback("other", score=1.0)
+
+
+def test_recommending_calls_nobody_and_remembers_nothing(router_folder):
+    with MoEController.load(router_folder) as moe:
+        assert moe.recommend(SUM).expert == "adder"
+    assert [path.name for path in router_folder.parent.iterdir()] == ["router"]
+
+
+def test_without_a_connection_to_the_experts_it_says_how_to_give_one(router_folder):
+    with MoEController.load(router_folder) as moe, pytest.raises(ConfigError, match="moe run --experts FILE.yaml"):
+        moe.process_instruction(SUM)
+
+
+def test_experts_are_built_from_what_the_router_knows(echo_router_folder):
+    with MoEController.load(echo_router_folder) as moe:
+        assert moe.process_instruction(SUM).response == SUM
+
+
+def test_experts_may_be_given_by_file(router_folder, tmp_path):
+    file = tmp_path / "experts.yaml"
+    file.write_text("- {provider: echo, name: adder}\n- {provider: echo, name: poet}\n")
+    with MoEController.load(router_folder, experts=file) as moe:
+        assert moe.process_instruction(SUM).response == SUM
+
+
+def test_experts_of_other_names_are_refused(router_folder):
+    with MoEController.load(router_folder, experts=[EchoExpert("echo")]) as moe:  # noqa: SIM117
+        with pytest.raises(ConfigError, match=r"None of the experts given \(echo\)"):
+            moe.process_instruction(SUM)
+
+
+def test_an_expert_that_is_not_there_is_passed_over(router_folder, pool, caplog):
+    with MoEController.load(router_folder, experts=pool[1:]) as moe:
+        assert moe.process_instruction(SUM).expert == "poet"
+    assert "no connection to adder" in caplog.text
+
+
+def test_a_failing_expert_is_replaced_by_the_next(router_folder, pool):
+    with MoEController.load(router_folder, experts=[Down("adder"), pool[1]]) as moe:
+        result = moe.process_instruction(SUM)
+    assert result.expert == "poet"
+    assert [(a.expert, a.error) for a in result.attempts] == [("adder", "http_503: out of service"), ("poet", None)]
+    assert [option.expert for option in result.alternatives] == ["adder"]
+
+
+def test_when_all_fail_it_says_so_and_remembers_it(router_folder):
+    with MoEController.load(router_folder, experts=[Down("adder"), Down("poet")]) as moe:
+        with pytest.raises(ExpertUnavailableError, match=r"every expert failed \(adder: http_503.*poet: http_503"):
+            moe.process_instruction(SUM)
+        (decision,) = moe.feedback_store.decisions()
+    assert decision.expert is None
+    assert len(decision.attempts) == 2
+
+
+def test_a_batch_keeps_its_order_and_a_failure_its_place(router_folder, pool):
+    class Moody(Expert):
+        async def answer(self, instruction):
+            if "3" in instruction.text:
+                raise ExpertUnavailableError("no threes", expert=self.name, retry_after_s=500.0)
+            return Answer(instruction.text)
+
+    with MoEController.load(router_folder, experts=[Moody("adder"), Moody("poet")]) as moe:
+        texts = [f"add {number} and 1 please" for number in range(6)]
+        results = moe.process_batch(texts, concurrency=2)
+        assert [getattr(result, "response", None) for result in results] == [*texts[:3], None, *texts[4:]]
+        assert isinstance(results[3], ExpertError)
+        assert len(moe.feedback_store.decisions()) == 6
+        assert moe.process_batch([]) == []
+
+
+def test_it_serves_several_event_loops_and_threads_at_once(moe):
+    async def many():
+        return await asyncio.gather(*(moe.aprocess_instruction(f"add {n} and 1 please") for n in range(8)))
+
+    found = {}
+    threads = [threading.Thread(target=lambda i=i: found.update({i: asyncio.run(many())})) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all([result.response for result in found[i]] == [str(n + 1) for n in range(8)] for i in range(2))
+    assert len(moe.feedback_store.decisions()) == 16
+
+
+def test_feedback_may_be_kept_elsewhere(router_folder, pool, tmp_path):
+    with MoEController.load(router_folder, experts=pool, feedback=tmp_path / "notes.sqlite3") as moe:
+        moe.process_instruction(SUM)
+    assert (tmp_path / "notes.sqlite3").is_file()
+    assert not router_folder.with_name("router.feedback.sqlite3").exists()
+
+
+def test_a_router_without_a_folder_needs_a_place_for_feedback(router_folder, pool, tmp_path):
+    router = Router.load(router_folder)
+    router.folder = None
+    with MoEController(router, experts=pool) as moe:
+        with pytest.raises(ConfigError, match="feedback=PATH"):
+            moe.process_instruction(SUM)
+        with pytest.raises(ConfigError, match="has no folder to write a new version to"):
+            moe.update_models()
+
+
+def test_update_models_uses_the_new_version_from_then_on(moe):
+    before = moe.router
+    for number in range(30):
+        result = moe.process_instruction(f"add {number} and 7 please")
+        moe.record_feedback(result.id, 1.0)
+    report = moe.update_models()
+    assert report.promoted, report.reason
+    assert moe.router is not before
+    assert moe.process_instruction(SUM).response == "42"
+
+
+def test_no_router_and_a_newer_router_are_told_apart(tmp_path):
+    with pytest.raises(ConfigError, match="No router in"):
+        MoEController.load(tmp_path)
+    (tmp_path / "router.json").write_text('{"format_version": 99}')
+    with pytest.raises(DataError, match="newer moe-toolkit"):
+        MoEController.load(tmp_path)
