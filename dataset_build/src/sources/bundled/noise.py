@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 
 CHATTER_BEFORE = (
-    "Hey there! ", "Hi, quick question. ", "Good morning! ", "ok so ", "Hello assistant, ", "Sorry to bother you again. ",
+    "Hey there! ", "Hi, quick question. ", "Good morning! ", "ok so ", "Hello assistant, ", "Sorry to bother you. ",
     "Right, next one. ", "I hope you can help me out here. ", "Hi! I'm a bit stuck. ", "umm ", "Quick one for you: ",
     "My colleague says you are good at this. ", "I've been at this for ages now. ", "Please help, I am in a hurry. ",
     "Not sure who to ask, so here goes. ", "Yo. ", "Dear all, ", "Thanks for earlier! Another thing: ",

@@ -1,0 +1,100 @@
+"""Which label a response names, however it is wrapped in words."""
+
+import re
+import unicodedata
+
+from dataset_build.src.records import Instruction
+from dataset_build.src.scorers.base import Scorer
+
+_MAX_LENGTH = 20_000
+#: Labels that rule one another out: an answer that names two of them has to say which one it means.
+_GROUPS = (
+    ("positive", "negative", "neutral", "mixed"),
+    ("yes", "no"),
+    ("true", "false"),
+    ("spam", "ham"),
+    ("entailment", "contradiction", "neutral"),
+    ("arabic", "bulgarian", "catalan", "chinese", "croatian", "czech", "danish", "dutch", "english", "estonian",
+     "finnish", "french", "german", "greek", "hebrew", "hindi", "hungarian", "indonesian", "italian", "japanese",
+     "korean", "latvian", "lithuanian", "norwegian", "persian", "polish", "portuguese", "romanian", "russian",
+     "serbian", "slovak", "slovenian", "spanish", "swedish", "thai", "turkish", "ukrainian", "vietnamese"),
+)  # fmt: skip
+_NEGATED = re.compile(
+    r"(?:\b(?:not|no|never|neither|nor|isn't|wasn't|aren't|cannot be|can't be|rather than|instead of|unlike|hardly)"
+    r"(?:\s+(?:a|an|the|really|very|at all|in|written in|purely|simply|necessarily))*|\bnon-)\s*\Z"
+)
+_CLAIMED = re.compile(
+    r"(?:\A|\n|[:=>]|\b(?:is|are|was|be|as|in|answer|label|it's|that's|say|call it|overall))"
+    r"\s*(?:(?:a|an|the|clearly|mostly|overall|definitely|written in|rather|very)\s+)*\Z"
+)
+
+
+def _plain(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text[:_MAX_LENGTH]).casefold().replace("’", "'")
+    return "\n".join(" ".join(line.split()) for line in re.sub(r"[*_`\"“”«»]+", " ", text).splitlines()).strip()
+
+
+def _bare(text: str) -> str:
+    return text.strip(" .!?,;:()[]{}'")
+
+
+def named_label(text: str, labels: list[str]) -> str | None:
+    """Return the one of `labels` that `text` settles on, or None.
+
+    A label that is negated does not count, nor what was said of it before ("Positive? No, it isn't positive"). Of
+    several that are named, the last one claimed ("the sentiment is …") does; without a claim a text that names two
+    settles on none.
+
+    >>> labels = ["positive", "negative", "neutral"]
+    >>> [named_label(t, labels) for t in ("**Positive**.", "Not negative but neutral", "positive or negative")]
+    ['positive', 'neutral', None]
+    """
+    plain = _plain(text)
+    for label in labels:
+        if _bare(plain) == _bare(_plain(label)) or plain == _plain(label):
+            return label
+    known = {_plain(label): label for label in labels if _plain(label)}
+    if not known:
+        return None
+    either = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
+    claimed: str | None = None
+    mentioned: list[str] = []
+    for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", plain):
+        before = plain[max(0, match.start() - 60) : match.start()]
+        label = known[match.group()]
+        if _NEGATED.search(before):
+            mentioned = [other for other in mentioned if other != label]
+            claimed = None if claimed == label else claimed
+            continue
+        mentioned.append(label)
+        hedged = re.match(rf"\s*(?:or|/)\s*(?:{either})(?!\w)", plain[match.end() :])
+        if _CLAIMED.search(before if match.start() >= 60 else plain[: match.start()]) and not hedged:
+            claimed = label
+    if claimed is not None:
+        return claimed
+    return mentioned[0] if len(set(mentioned)) == 1 else None
+
+
+class Label(Scorer):
+    """1 when the response settles on the right label, else 0.
+
+    The reference is a label, or several accepted ones separated by `|` ("Norwegian|Danish"). Rival labels come from
+    the instruction's extra field `labels` (a list) when it has one, else from well-known groups such as
+    positive/negative/neutral, yes/no, true/false and the names of languages.
+    """
+
+    metric = "label"
+
+    def compare(self, text: str, reference: str, instruction: Instruction) -> float:
+        """Return 1.0 or 0.0."""
+        accepted = [part for part in (part.strip() for part in reference.split("|")) if part] or [reference]
+        if text.strip() == reference.strip():
+            return 1.0
+        given = instruction.extra.get("labels")
+        rivals = [str(label) for label in given] if isinstance(given, list | tuple) else []
+        if not rivals:
+            wanted = {_plain(label) for label in accepted}
+            rivals = [label for group in _GROUPS if wanted & set(group) for label in group]
+        plain = {_plain(label) for label in accepted}
+        labels = [*accepted, *(label for label in rivals if _plain(label) not in plain)]
+        return float(named_label(text, labels) in accepted)

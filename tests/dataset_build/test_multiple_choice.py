@@ -1,0 +1,91 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_build.src.records import Instruction
+from dataset_build.src.scorers import scorers
+from dataset_build.src.scorers.multiple_choice import MultipleChoice, extract_letter, read_options
+
+CAPITALS = "Which city is the capital of France?\nA) Rome\nB) Berlin\nC) Paris\nD) Paris, Texas"
+
+
+def score(text, reference="C", instruction=CAPITALS):
+    return scorers["multiple_choice"]().score(Instruction.create(instruction, reference=reference), text).value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C", "c", "(C)", "C.", "C)", "**C.**", "**C**", "\\boxed{C}", "$\\boxed{\\text{C}}$", "C) Paris", "Option c",
+        "the answer is C", "The answer is: **C**", "The correct answer is option (C).", "Answer: C", "[C]", "`C`",
+        "C - Paris", "C: Paris, because it is.", "A is Rome and B is in Germany, so the answer is C.",
+        "The answer is A. Wait, no. The answer is C.", "I would pick C", "Paris", "paris.", "It must be Paris!",
+        "Rome (A) is wrong, the capital is (C)", "My choice: C\nReason: it is the capital.",
+        "C\n\nParis is the capital.",
+        "Final answer = C",
+    ],
+)  # fmt: skip
+def test_the_letter_is_found_in_messy_answers(text):
+    assert score(text) == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "B", "D) Paris, Texas", "Rome", "The answer is C. Wait, no. The answer is A.", "B or C", "C or D",
+        "The answer is A or C.", "I cannot answer this: no options in it", "A city in France", "Rome or Paris",
+        "cats", "Option A", "\\boxed{A} because not C",
+    ],
+)  # fmt: skip
+def test_another_letter_or_none_scores_nothing(text):
+    assert score(text) == 0.0
+
+
+def test_a_reference_may_have_its_text_or_be_the_text():
+    assert score("Paris", "C) Paris", "Capital of France?") == 1.0
+    assert score("(C)", "c. Paris") == 1.0
+    assert score("C", "Paris") == 1.0
+    assert score("B", "Paris") == 0.0
+    assert score("Paris.", "Paris", "Capital of France?") == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Capital? A) Rome B) Oslo C) Bern", "Capital? (A) Rome (B) Oslo (C) Bern",
+        "Capital?\nA. Rome\nB. Oslo\nC. Bern",
+        "Capital? A: Rome; B: Oslo; C: Bern", "A = Rome, B = Oslo, C = Bern", "A) x B) y\n\nA) Rome\nB) Oslo\nC) Bern",
+    ],
+)  # fmt: skip
+def test_options_are_read_in_many_layouts(text):
+    assert read_options(text) == {"A": "rome", "B": "oslo", "C": "bern"}
+
+
+def test_prose_has_no_options():
+    assert read_options("A dog. It sat on B: a chair? No.") == {}
+    assert read_options("") == {}
+
+
+@given(st.sampled_from("ABCDEFGHIJ"), st.sampled_from(["{}", "({})", "**{}**", "The answer is {}.", "\\boxed{{{}}}"]))
+def test_every_letter_is_found(letter, form):
+    assert extract_letter(form.format(letter)) == letter
+    assert score(form.format(letter), letter, "?") == 1.0
+
+
+@given(st.text(max_size=300), st.text(max_size=40), st.text(max_size=200))
+def test_scores_are_zero_or_one(text, reference, instruction):
+    assert score(text, reference, instruction) in (0.0, 1.0)
+
+
+@given(st.text(max_size=200))
+def test_what_stands_before_the_last_statement_does_not_count(text):
+    assert score(text + "\nThe answer is C.") == 1.0
+
+
+def test_without_a_reference_there_is_no_score():
+    assert MultipleChoice().score(Instruction.create("?"), "C").value is None
+
+
+def test_very_long_answers_are_read_from_their_end():
+    assert score("A) " * 50_000 + "\nThe answer is C") == 1.0
+    assert score("(" * 100_000) == 0.0
