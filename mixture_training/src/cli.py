@@ -12,6 +12,7 @@ it was asked for, so that `moe --help` stays instant.
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from dataset_build import Parser, nearest, run_command
 
@@ -53,11 +54,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         module, function = _PROGRAMS[name]
         code: int = getattr(import_module(module), function)(rest)
         return code
-    command = import_module(f"mixture_training.src.commands.{_MODULES.get(name, name)}")
+    parsed = parser_of(name).parse_args(rest)
+    return run_command(f"moe {name}", lambda: int(_module(name).run(parsed)))
+
+
+def parser_of(name: str) -> Parser:
+    """Return the parser of a sub-command that is a module of `commands`."""
+    command = _module(name)
     parser = Parser(prog=f"moe {name}", description=command.__doc__)
     command.add_arguments(parser)
-    parsed = parser.parse_args(rest)
-    return run_command(f"moe {name}", lambda: int(command.run(parsed)))
+    return parser
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"mixture_training.src.commands.{_MODULES.get(name, name)}")
 
 
 def _help() -> str:
