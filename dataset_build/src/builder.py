@@ -67,7 +67,7 @@ def build_parser(prog: str | None = None) -> Parser:
     add("--batch_size", type=positive_int, help="instructions per checkpoint and local-model batch (default: 20)")
     add("--max_iter", type=positive_int, help="at most this many instructions (default: 50000)")
     add("--concurrency", type=positive_int, help="calls in flight per expert (default: 16)")
-    add("--workers", type=positive_int, help="processes for tools (default: one per core)")
+    add("--workers", type=positive_int, help="processes for tools (default: one per core, at most 4)")
     add("--timeout_s", type=float, metavar="SECONDS", help="for one call (default: 60)")
     add("--retries", type=int, help="further tries after a failure that is worth one (default: 3)")
     add("--engine", help="what runs the calls (default: local)")

@@ -66,7 +66,7 @@ class BuildConfig(BaseModel):
         batch_size: Instructions per checkpoint, and per batch of a local model.
         max_iter: At most this many instructions.
         concurrency: Calls in flight per expert.
-        workers: Processes for tools on this machine; None means one per core.
+        workers: Processes for tools on this machine; None means one per core, at most four.
         timeout_s: Seconds one call may take.
         retries: Further tries after a failure that is worth one.
         engine: Which engine runs the calls.

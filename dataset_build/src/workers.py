@@ -31,6 +31,8 @@ from dataset_build.src.worker_process import WARM_UP_S
 GRACE_S = 5.0
 #: Seconds a new process may take until it is ready.
 START_UP_S = 60.0
+#: Processes unless asked for more: with the whole embedded pool each one holds 0.6 GB.
+MOST_WORKERS = 4
 #: The longest line (one answer) a worker may send, in bytes.
 LINE_LIMIT = 64 * 2**20
 
@@ -170,7 +172,7 @@ class WorkerPool:
 
     Args:
         tools: The experts, rebuilt in every process.
-        workers: How many processes; None means one per core.
+        workers: How many processes; None means one per core, at most `MOST_WORKERS`.
         timeout_s: Seconds one call may take.
         options: Expert name -> constructor options beyond name, price and description.
         grace_s: Seconds between a deadline and the kill.
@@ -190,7 +192,7 @@ class WorkerPool:
             "tools": [recipe_of(tool, (options or {}).get(tool.name)) for tool in tools],
             "timeout_s": timeout_s,
         }
-        self._workers = workers or available_cores()
+        self._workers = workers or min(available_cores(), MOST_WORKERS)
         self._timeout_s = timeout_s
         self._grace_s = grace_s
 

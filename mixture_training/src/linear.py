@@ -31,7 +31,7 @@ class LinearClassifier(Classifier):
 
     kind = "linear"
 
-    def __init__(self, encoder: str = "minilm", seed: int = 0) -> None:
+    def __init__(self, encoder: str = "minilm+tfidf", seed: int = 0) -> None:
         self.encoder = encoder
         self.seed = seed
 

@@ -153,9 +153,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--model_type",
         metavar="M",
         help="linear, knn, xgboost, llm, or a transformer to fine-tune: minilm (embedded), bert-base-uncased, "
-        "roberta-large, any Hugging Face id or folder (default: linear, over the encoder minilm)",
+        "roberta-large, any Hugging Face id or folder (default: linear)",
     )
-    add("--encoder", metavar="E", help="for linear, knn, xgboost: minilm, tfidf, minilm+tfidf, any HF id (minilm)")
+    add(
+        "--encoder",
+        metavar="E",
+        help="for linear, knn, xgboost: minilm, tfidf, minilm+tfidf, any HF id (linear: minilm+tfidf, others: minilm)",
+    )
     add("--llm", metavar="L", help="for llm: transformers_local:PATH_OR_ID, or a .yaml file with one expert")
     add("--epochs", type=positive_int, metavar="N", help="passes over train, for a transformer (10)")
     add("--batch_size", type=positive_int, metavar="N", help="instructions per step, for a transformer (16)")

@@ -51,5 +51,5 @@ class SqlTranslator(ToolExpert):
         try:
             written = self._sqlglot.transpile(request.query, read=request.source, write=request.target)
         except (self._error, RecursionError) as error:
-            raise CannotAnswerError(f"the query does not parse as {request.source}") from error
+            raise CannotAnswerError(f"the query does not parse as {request.source or 'SQL'}") from error
         return ";\n".join(written)

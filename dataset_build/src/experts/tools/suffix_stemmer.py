@@ -1,7 +1,8 @@
-"""Base forms by cutting endings: NLTK's Snowball stemmers."""
+"""Base forms by cutting endings: the Snowball stemmers."""
 
 from typing import Any
 
+from dataset_build.src.errors import MissingDependencyError
 from dataset_build.src.experts.base import ToolExpert
 from dataset_build.src.experts.tools.lemma_requests import read_request
 from dataset_build.src.records import Price
@@ -23,10 +24,12 @@ class SuffixStemmer(ToolExpert):
         self._stemmers: dict[str, Any] = {}
 
     def warm_up(self) -> None:
-        """Import NLTK's stemmers."""
-        from nltk.stem.snowball import SnowballStemmer
-
-        self._stemmers = {code: SnowballStemmer(language) for code, language in _LANGUAGES.items()}
+        """Load the stemmers."""
+        try:
+            import snowballstemmer
+        except ImportError as error:
+            raise MissingDependencyError('Install the tools: pip install "moe-toolkit[tools]"') from error
+        self._stemmers = {code: snowballstemmer.stemmer(language) for code, language in _LANGUAGES.items()}
 
     def solve(self, text: str) -> str:
         """Return the stem of the word asked about.
@@ -37,4 +40,4 @@ class SuffixStemmer(ToolExpert):
         request = read_request(text)
         if not self._stemmers:
             self.warm_up()
-        return str(self._stemmers[request.language or "en"].stem(request.word))
+        return str(self._stemmers[request.language or "en"].stemWord(request.word.lower()))

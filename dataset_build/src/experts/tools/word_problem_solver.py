@@ -22,9 +22,13 @@ _QUANTITY = re.compile(
 )
 _ASKS = re.compile(r"\?|how (?:much|many|far|long)|what", re.IGNORECASE)
 _OFF = re.compile(
-    r"\b(?:off|discount\w*|reduc\w*|sale|sav\w*|rebate|cheaper|voucher|minus|keeps?|less)\b", re.IGNORECASE
+    r"\b(?:off|discount\w*|reduc\w*|sale|sav\w*|rebate|cheaper|voucher|minus|keeps?|less|down|drop\w*|falls?|fell|cut)\b",
+    re.IGNORECASE,
 )
-_ON_TOP = re.compile(r"\b(?:tax|tip|vat|surcharge|interest|increas\w*|extra)\b", re.IGNORECASE)
+_ON_TOP = re.compile(
+    r"\b(?:tax|tip|vat|surcharge|interest|increas\w*|extra|up|ris(?:es?|ing)|rose|rais(?:es?|ed)|gr[eo]ws?|more)\b",
+    re.IGNORECASE,
+)
 _REST = re.compile(
     r"\b(?:left|remain\w*|still|rest|stay\w*|gives?|gave|away|borrow\w*|lent|ate|eaten|spent|shipped"
     r"|did not|took|now)\b",
