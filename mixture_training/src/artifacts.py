@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dataset_build import ConfigError, DataError, Price, read_table, write_table
+from dataset_build import ConfigError, DataError, Price, ToolkitError, read_table, write_table
 from mixture_training.src.classifier import Classifier, classifiers
 from mixture_training.src.costs import CostModel
+from mixture_training.src.policy import parse_policy
 from mixture_training.src.router_card import router_card
 from mixture_training.src.training_data import TrainingData, from_frame
 
@@ -111,15 +112,16 @@ class Router:
         """
         folder = Path(folder)
         check_output(folder, overwrite=overwrite)
+        place = folder.resolve()  # a link to the router stays one
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
         except OSError as problem:
             raise ConfigError(f"Cannot write the router to {folder}: {problem.strerror or problem}.") from None
         try:
             self._write(made)
             os.chmod(made, 0o755)
-            _replace(made, folder)
+            _replace(made, place)
         except OSError as problem:
             raise ConfigError(f"Cannot write the router to {folder}: {problem.strerror or problem}.") from None
         finally:
@@ -172,6 +174,7 @@ class Router:
         content = _read(folder)
         try:
             _verify(folder, content["files"])
+            _check_fit(content)
             part = content["classifier"]
             classifier = classifiers[part["kind"]].load(folder / _WEIGHTS, part["state"])
             classifier.experts_ = tuple(part["experts"])
@@ -189,7 +192,9 @@ class Router:
                 options=content["options"],
                 folder=folder,
             )
-        except (KeyError, TypeError, ValueError, FileNotFoundError) as problem:
+        except ToolkitError:
+            raise
+        except Exception as problem:  # what a damaged zip, array or model file raises is no closed list
             raise DataError(
                 f"{folder / _JSON} is damaged ({type(problem).__name__}: {problem}); train the router again."
             ) from None
@@ -230,14 +235,21 @@ def _replace(made: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    file = folder / _JSON
-    if not file.is_file():
+def check_router(folder: Path) -> None:
+    """Raise a ConfigError unless `folder` is that of a router."""
+    if not (folder / _JSON).is_file():
         raise ConfigError(f"No router in {folder}: it has no {_JSON}. Train one with `moe train --output {folder}`.")
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    check_router(folder)
+    file = folder / _JSON
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        version = int(content["format_version"])
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        version = content["format_version"]
+        if type(version) is not int or version < 1:
+            raise ValueError(f"format_version is {version!r}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
         raise DataError(f"{file} is damaged ({problem}); train the router again.") from None
     if version > FORMAT_VERSION:
         raise DataError(
@@ -245,6 +257,25 @@ def _read(folder: Path) -> dict[str, Any]:
             f"{FORMAT_VERSION}). Upgrade moe-toolkit."
         )
     return dict(content)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_fit(content: Mapping[str, Any]) -> None:
+    """Raise unless the parts of `router.json` are about the same experts and categories."""
+    part, costs = content["classifier"], content["costs"]
+    names = [card["name"] for card in content["experts"]]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"experts {names}")
+    if part["experts"] != names or costs["experts"] != names or content["best_single"] not in names:
+        raise ValueError("classifier, costs and best_single name other experts than `experts`")
+    if part["category_names"] != costs["category_names"]:
+        raise ValueError("classifier and costs name different categories")
+    if None in costs["overall"] or any(None in row for row in costs["by_category"]):
+        raise ValueError("a cost is missing")
+    parse_policy(content["default_policy"])
 
 
 def _verify(folder: Path, files: Mapping[str, str]) -> None:
@@ -262,6 +293,10 @@ def _verify(folder: Path, files: Mapping[str, str]) -> None:
             raise DataError(f"{folder} leads outside itself through {name!r}; do not use this router.")
         if _sha256(file) != expected:
             raise DataError(f"{file} is damaged (its SHA-256 differs). Copy or train the router again.")
+    for file in sorted((folder / _WEIGHTS).rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.is_file() and name not in files and not file.name.startswith("."):
+            raise DataError(f"{folder} holds {name}, which its {_JSON} does not list; do not use this router.")
 
 
 def _sha256(file: Path) -> str:

@@ -12,6 +12,8 @@ from mixture_training.src.evaluation_result import EvaluationResult, Result
 _WIDE = 20.0
 #: More experts than this are numbered in the plot and named in the legend.
 _LABELLED = 8
+#: More experts than this would push the picture off its own page: the rest are numbered in it, but not listed.
+_LISTED = 40
 
 
 def plot_png(result: EvaluationResult) -> bytes:
@@ -63,7 +65,7 @@ def _draw_experts(axes: Any, result: EvaluationResult) -> None:  # noqa: ANN401 
             markersize=9 if best else 6,
             color="tab:red" if best else "0.55",
             linestyle="none",
-            label=_plain(f"{label} (best single)" if best else label) if many or best else "_",
+            label=_plain(f"{label} (best single)" if best else label) if best or (many and number <= _LISTED) else "_",
             zorder=3,
         )
         axes.annotate(

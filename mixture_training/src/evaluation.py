@@ -1,7 +1,7 @@
 """Judge routers on a dataset: quality, cost, how much of the gap to the oracle they close, with intervals.
 
-Everything that chooses (best single, best per category, methods) learns from the train and validation rows and is
-judged on the rows of one other split. A choice without a score is left out of the mean and counted in `unscored`.
+Everything that chooses (best single, best per category, methods) learns from the train rows and is judged on the rows
+of one other split. A choice without a score is left out of the mean and counted in `unscored`.
 """
 
 import math
@@ -94,7 +94,7 @@ def evaluate(
         DataError: the split, or train, has no row with a score.
     """
     judged = data.split(split)
-    learned = data.take(np.array([name not in (split, "test") for name in data.splits], dtype=bool))
+    learned = data.split("train")
     for part, purpose in ((judged, f"split {split!r}: nothing to judge on"), (learned, "train: no best single expert")):
         if not len(part) or np.isnan(part.scores).all():
             raise DataError(f"{dataset} has no scored row in {purpose}. Give a dataset that has one.")

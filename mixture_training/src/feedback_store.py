@@ -155,11 +155,11 @@ class FeedbackStore:
                     decision.id,
                     decision.created,
                     _utf8(decision.instruction),
-                    decision.expert,
+                    None if decision.expert is None else _utf8(decision.expert),
                     None if decision.response is None else _utf8(decision.response),
                     json.dumps(decision.ranking),
                     decision.policy,
-                    decision.category,
+                    None if decision.category is None else _utf8(decision.category),
                     decision.confidence,
                     decision.expected_score,
                     decision.cost,
@@ -178,7 +178,7 @@ class FeedbackStore:
             raise ConfigError(f"A feedback score lies in [0, 1]; {score!r} was given.")
         if self.decision(decision_id).expert is None:
             raise ConfigError(f"Decision {decision_id!r} has no response to judge: every expert failed.")
-        feedback = Feedback(decision_id, now(), float(score), comment)
+        feedback = Feedback(decision_id, now(), float(score), None if comment is None else _utf8(comment))
         with self._lock, self._connection:
             self._connection.execute(
                 "INSERT INTO feedback (decision_id, created, score, comment) VALUES (?, ?, ?, ?)",
@@ -192,7 +192,7 @@ class FeedbackStore:
         Raises:
             ConfigError: there is none with this id.
         """
-        rows = self._query("SELECT * FROM decisions WHERE id = ?", (decision_id,))
+        rows = self._query("SELECT * FROM decisions WHERE id = ?", (_utf8(decision_id),))
         if not rows:
             raise ConfigError(
                 f"No decision {decision_id!r} in {self.path}. Ids come with every result (`result.id`, `moe run`)."

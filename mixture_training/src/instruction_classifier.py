@@ -1,5 +1,7 @@
 """A transformer that learns what each expert will score and what kind of instruction it is, end to end."""
 
+import hashlib
+import json
 import logging
 import math
 import os
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from mixture_training.src.multi_task import Rows
 
 logger = logging.getLogger(__name__)
+
+#: What a folder of checkpoints belongs to.
+_RUN = "run.json"
 
 _OPTIONS = (
     "model", "epochs", "batch_size", "learning_rate", "warmup_ratio", "weight_decay", "patience", "max_tokens", "seed",
@@ -170,9 +175,32 @@ class TransformerClassifier(Classifier):
             checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
             if checkpoint is None:
                 raise ConfigError(f"Nothing to resume: {folder} holds no checkpoint. Leave --resume out.")
+            self._check_same_run(train, folder / _RUN)
             logger.info("resuming from %s", checkpoint)
+        elif trainer.is_world_process_zero():
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / _RUN).write_text(json.dumps(self._run(train), indent=2), encoding="ascii")
         trainer.train(resume_from_checkpoint=checkpoint)
         self._epochs_trained = round(float(trainer.state.epoch or 0), 2)
+
+    def _run(self, train: TrainingData) -> dict[str, Any]:
+        """Return what must be the same for a checkpoint to be gone on from."""
+        texts = hashlib.sha256("\0".join(train.texts).encode("utf-8", "surrogatepass")).hexdigest()
+        options = {name: getattr(self, name) for name in ("model", "batch_size", "max_tokens", "seed")}
+        return {**options, "experts": list(train.experts), "categories": list(train.category_names), "train": texts}
+
+    def _check_same_run(self, train: TrainingData, file: Path) -> None:
+        """Raise unless the checkpoints beside `file` are of a training on the same rows with the same options."""
+        try:
+            begun = json.loads(file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            begun = {}
+        changed = [name for name, value in self._run(train).items() if begun.get(name) != value]
+        if changed:
+            raise ConfigError(
+                f"The checkpoints in {file.parent} are of another training ({', '.join(changed)} differ). "
+                "Give the options and the dataset it began with, or leave --resume out."
+            )
 
     def _rows(self, data: TrainingData) -> "Rows":
         from mixture_training.src.multi_task import Rows

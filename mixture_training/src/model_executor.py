@@ -1,6 +1,7 @@
 """Runs the recommended expert, and the next one when it fails."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -8,7 +9,9 @@ from dataclasses import dataclass
 
 from dataset_build import Expert, Instruction, ToolExpert, call_expert
 
-#: Seconds one try may take, and all tries together.
+logger = logging.getLogger(__name__)
+
+#: Seconds one expert may take, and all experts together.
 DEFAULT_TIMEOUT_S, DEFAULT_TOTAL_TIMEOUT_S = 60.0, 120.0
 
 
@@ -58,7 +61,7 @@ class Executor:
 
     Args:
         experts: By name; a ranked expert that is not here is passed over.
-        timeout_s: Seconds one expert may take.
+        timeout_s: Seconds one expert may take, its retries included, so that a silent one leaves time for the next.
         total_timeout_s: Seconds all of them may take; no further expert is tried once it is used up.
         retries: Further tries of the same expert after a failure worth one.
     """
@@ -98,16 +101,18 @@ class Executor:
         """Call one expert, its retries included, within what is left of the total."""
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left) as total:
                 await self._warm_up(expert)
-                response = await call_expert(
-                    expert, instruction, timeout_s=min(self._timeout_s, left), retries=self._retries
-                )
+                async with asyncio.timeout(self._timeout_s):
+                    response = await call_expert(expert, instruction, timeout_s=self._timeout_s, retries=self._retries)
         except TimeoutError:
             spent = time.perf_counter() - started
-            return Attempt(
-                expert.name, None, spent, f"timeout: the total of {self._total_timeout_s:g} s is used up"
-            ), None
+            why = (
+                f"the total of {self._total_timeout_s:g} s is used up"
+                if total.expired()
+                else f"no answer within {self._timeout_s:g} s"
+            )
+            return Attempt(expert.name, None, spent, f"timeout: {why}"), None
         spent = time.perf_counter() - started
         return Attempt(expert.name, response.cost, spent, response.error), response.text
 
@@ -119,6 +124,9 @@ class Executor:
                 await asyncio.to_thread(expert.warm_up)
 
     async def aclose(self) -> None:
-        """Release every expert's connections and processes."""
+        """Release every expert's connections and processes; one that fails to is logged and holds up no other."""
         for expert in self.experts.values():
-            await expert.aclose()
+            try:
+                await expert.aclose()
+            except Exception as problem:
+                logger.warning("expert %r could not be closed: %s: %s", expert.name, type(problem).__name__, problem)

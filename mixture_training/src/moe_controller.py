@@ -97,6 +97,7 @@ class MoEController:
         self._loop: LoopThread | None = None
         self._executor: Executor | None = None
         self._store: FeedbackStore | None = None
+        self._closed = False
 
     @classmethod
     def load(
@@ -162,7 +163,14 @@ class MoEController:
 
         Returns:
             One entry per instruction, in order; where every expert failed, the error in place of a result.
+
+        Raises:
+            ConfigError: one text in place of a list, `concurrency` below 1, or as for `process_instruction`.
         """
+        if isinstance(instructions, str):
+            raise ConfigError("process_batch takes a list of instructions, and one text was given; put it into a list.")
+        if concurrency < 1:
+            raise ConfigError(f"concurrency is how many are in flight, at least 1; {concurrency} was given.")
         executor = self._ready()
         recommendations = self._recommender.recommend(list(instructions), policy=policy)
 
@@ -214,6 +222,7 @@ class MoEController:
     def feedback_store(self) -> FeedbackStore:
         """The decisions and feedback; opened when first used."""
         with self._lock:
+            self._check_open()
             if self._store is None:
                 path = self._feedback
                 if path is None:
@@ -224,8 +233,12 @@ class MoEController:
             return self._store
 
     def close(self) -> None:
-        """Release the experts' connections and the feedback file; the controller is not used afterwards."""
+        """Release the experts' connections and the feedback file; what is in flight is cancelled.
+
+        From then on the controller recommends, but runs and remembers nothing. Closing twice is no mistake.
+        """
         with self._lock:
+            self._closed = True
             if self._executor is not None and self._loop is not None:
                 self._loop.run(self._executor.aclose())
             if self._loop is not None:
@@ -244,6 +257,7 @@ class MoEController:
 
     def _running(self) -> LoopThread:
         with self._lock:
+            self._check_open()
             if self._loop is None:
                 self._loop = LoopThread()
             return self._loop
@@ -251,6 +265,7 @@ class MoEController:
     def _ready(self) -> Executor:
         """Return the executor; the first call builds the experts."""
         with self._lock:
+            self._check_open()
             if self._executor is None:
                 experts = {expert.name: expert for expert in self._build_experts()}
                 known = [name for name in self._recommender.experts if name in experts]
@@ -268,6 +283,10 @@ class MoEController:
                     total_timeout_s=self._total_timeout_s,
                 )
             return self._executor
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConfigError("This controller is closed; load another: MoEController.load(folder).")
 
     def _build_experts(self) -> list[Expert]:
         if isinstance(self._given, list):

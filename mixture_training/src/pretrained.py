@@ -4,6 +4,7 @@ A hub repository is probed for its small `config.json` under a short deadline fi
 tokenizer and the weights, which may rightly take long, asked for.
 """
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,8 @@ def find_pretrained(name: str) -> str:
     def probe() -> object:
         from huggingface_hub import hf_hub_download
 
+        # Its retries are no news: what comes of them is said in one line.
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         return hf_hub_download(name, "config.json", etag_timeout=_PROBE_S)
 
     try:
@@ -101,11 +104,20 @@ def load_pretrained(name: str) -> tuple[Any, Any]:
     )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions:
+        if "roberta" in model.config.model_type:  # its positions are counted from after the padding token
+            positions -= int(model.config.pad_token_id or 0) + 1
+        tokenizer.model_max_length = min(tokenizer.model_max_length, int(positions))
     return tokenizer, model.eval()
 
 
 def token_ids(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[list[int]]:  # noqa: ANN401
-    """Return the token ids of each text, cut to `max_tokens`; a text that gives none gets one padding token."""
+    """Return the token ids of each text, cut to `max_tokens` or to what the model has positions for.
+
+    A text that gives none gets one padding token.
+    """
+    max_tokens = min(max_tokens, tokenizer.model_max_length)
     rows = []
     for text in texts:
         # A lone surrogate is legal in a Python text and in no tokenizer.

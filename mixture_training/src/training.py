@@ -95,7 +95,7 @@ def _fit(config: "TrainConfig", data: "TrainingData", classifier: "Classifier", 
             seed=config.seed,
         )
     except KeyboardInterrupt:
-        if checkpoints is None or not checkpoints.is_dir():
+        if checkpoints is None or not any(checkpoints.glob("checkpoint-*")):
             raise
         raise EarlyStopError(
             f"interrupted; the finished epochs are kept in {checkpoints}: the same command with --resume goes on"

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dataset_build import ConfigError
-from mixture_training.src.artifacts import Router
+from mixture_training.src.artifacts import Router, check_router
 from mixture_training.src.classifier import Classifier
 from mixture_training.src.costs import CostModel
 from mixture_training.src.feedback_store import FeedbackStore, ScoredInstruction
@@ -90,9 +90,9 @@ def update_router(folder: Path | str, store: FeedbackStore) -> UpdateReport:
         DataError: the router keeps no training data, or is damaged.
     """
     folder = Path(folder)
-    router = Router.load(folder)
+    check_router(folder)  # before the lock, whose file lies beside the router
     with _only_one(folder):
-        return _update(folder, router, store)
+        return _update(folder, Router.load(folder), store)
 
 
 def _update(folder: Path, router: Router, store: FeedbackStore) -> UpdateReport:
@@ -102,8 +102,11 @@ def _update(folder: Path, router: Router, store: FeedbackStore) -> UpdateReport:
     base = router.training_data()
     validation = base.split("validation")
     seen = set(validation.texts)
-    held_out = [row for row in judged if row.instruction in seen or _share(row.instruction) < HELD_OUT_SHARE]
-    learned = [row for row in judged if row not in held_out]
+    held_out: list[ScoredInstruction] = []
+    learned: list[ScoredInstruction] = []
+    for row in judged:
+        kept = row.instruction in seen or _share(row.instruction) < HELD_OUT_SHARE
+        (held_out if kept else learned).append(row)
     report = UpdateReport(False, "", version, judgements, len(learned), len(held_out))
     if not learned:
         return replace(report, reason=f"Not updated: {_what_is_missing(judged)}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_build import EarlyStopError, write_table
+from dataset_build import ConfigError, EarlyStopError, write_table
 from mixture_training.src.artifacts import Router, to_frame
 from mixture_training.src.config import TrainConfig
 from mixture_training.src.model_types import parse_model_type
@@ -211,3 +211,47 @@ def test_an_interrupted_transformer_goes_on_from_its_checkpoint(dataset, tmp_pat
     texts = ["apple and pear", "gold"]
     expected = whole.classifier.predict(texts).scores
     assert abs(resumed.classifier.predict(texts).scores - expected).max() < 1e-4
+
+
+@pytest.mark.slow
+def test_an_interrupt_before_the_first_checkpoint_promises_no_resume(dataset, tmp_path, tiny_bert_dir, monkeypatch):
+    from transformers import TrainerCallback
+
+    from mixture_training.src.instruction_classifier import TransformerClassifier
+
+    class Interrupt(TrainerCallback):
+        def on_step_begin(self, args, state, control, **_):
+            raise KeyboardInterrupt
+
+    original = TransformerClassifier._trainer
+
+    def interrupted(self, *arguments):
+        trainer = original(self, *arguments)
+        trainer.add_callback(Interrupt)
+        return trainer
+
+    monkeypatch.setattr(TransformerClassifier, "_trainer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_router(TrainConfig(dataset=str(dataset), output=tmp_path / "r", model_type=str(tiny_bert_dir), epochs=1))
+
+
+@pytest.mark.slow
+def test_resuming_another_training_is_refused(dataset, tmp_path, tiny_bert_dir):
+    from mixture_training.src.instruction_classifier import TransformerClassifier
+
+    rows = make_data(30)
+    options = {"model": str(tiny_bert_dir), "epochs": 1, "checkpoints": tmp_path / "c"}
+    TransformerClassifier(**options).fit(rows, make_data(10, seed=1))
+    for change, data in (({"batch_size": 4}, rows), ({}, make_data(30, seed=2))):
+        with pytest.raises(ConfigError, match="of another training"):
+            TransformerClassifier(**options, **change, resume=True).fit(data, make_data(10, seed=1))
+
+
+@pytest.mark.slow
+def test_a_text_longer_than_the_model_has_positions_is_cut(tiny_bert_dir):
+    from mixture_training.src.encoders.hugging_face import HuggingFaceEncoder
+    from mixture_training.src.pretrained import load_pretrained, token_ids
+
+    tokenizer, model = load_pretrained(str(tiny_bert_dir))
+    assert len(token_ids(tokenizer, ["?! " * 5_000], 256)[0]) == model.config.max_position_embeddings == 128
+    assert HuggingFaceEncoder(str(tiny_bert_dir)).encode(["?! " * 5_000]).shape == (1, 32)

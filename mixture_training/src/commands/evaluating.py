@@ -6,7 +6,7 @@ moe evaluate --dataset runs/dataset --methods linear,knn --router runs/router --
 import argparse
 from pathlib import Path
 
-from dataset_build import ConfigError, Parser, comma_list, parse_columns
+from dataset_build import ConfigError, Parser, comma_list, parse_columns, validate
 
 
 def add_arguments(parser: Parser) -> None:
@@ -39,8 +39,9 @@ def run(args: argparse.Namespace) -> int:
     from mixture_training.src.training_data import load_training_data
 
     policy = parse_policy(args.policy)
+    shared = validate(TrainConfig, {"seed": args.seed}, where="the command line")
     unfitted = {
-        name: make_classifier(TrainConfig(model_type=name, seed=args.seed)) for name in dict.fromkeys(args.methods)
+        name: make_classifier(shared.model_copy(update={"model_type": name})) for name in dict.fromkeys(args.methods)
     }
     for target in filter(None, (args.json and args.json.parent, args.report)):
         _check_writable(target)

@@ -22,10 +22,12 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Update and report."""
+    from mixture_training.src.artifacts import check_router
     from mixture_training.src.feedback_store import FeedbackStore, feedback_path
     from mixture_training.src.updating import update_router
 
     path = args.feedback or feedback_path(Path(args.router))
+    check_router(Path(args.router))  # before a file of decisions is made beside nothing
     if args.feedback is not None and not path.is_file():
         raise ConfigError(f"No such file of decisions: {path}.")
     with FeedbackStore(path) as store:

@@ -23,7 +23,9 @@ _MAX_CHARACTERS = 20_000
 
 
 class TfidfEncoder(Encoder):
-    """Word 1-2-grams and letter 3-5-grams within words; each half has length 1 before the reduction.
+    """Word 1-2-grams and letter 2-4-grams within words, whose ends count as letters.
+
+    Each half has length 1 before the reduction.
 
     Args:
         dimensions: Length of a vector, less where there are fewer features than that.
@@ -65,7 +67,7 @@ class TfidfEncoder(Encoder):
             kept = min(self.dimensions, len(texts) - 1)
             directions = TruncatedSVD(kept, n_iter=3, random_state=self.seed).fit(matrix).components_.T
         else:
-            directions = np.eye(width)
+            directions = np.eye(width, max(width, 1))  # texts without any word: one dimension, always 0
         # Rounded now, so that a saved encoder gives the very same vectors.
         self._directions = directions.astype(np.float16).astype(np.float32)
         return self

@@ -1,0 +1,119 @@
+"""Router folders that are damaged, forged or linked: one line, never a traceback, never a silent half."""
+
+import hashlib
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from dataset_build import ConfigError, DataError
+from mixture_training.src.artifacts import Router
+
+
+def edit(folder, change):
+    file = folder / "router.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    change(content)
+    file.write_text(json.dumps(content), encoding="utf-8")
+
+
+def with_right_hashes(folder):
+    def change(content):
+        for name in content["files"]:
+            content["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+    edit(folder, change)
+
+
+@pytest.mark.parametrize("kept", [0.0, 1.0])
+def test_damaged_weights_are_called_damaged_even_with_the_right_hash(router_folder, kept):
+    file = router_folder / "weights" / "linear.npz"
+    content = bytearray(file.read_bytes())
+    content[200] ^= 0xFF  # inside the first array: its checksum is wrong
+    file.write_bytes(content[: int(len(content) * kept)])
+    with_right_hashes(router_folder)
+    with pytest.raises(DataError, match="damaged"):
+        Router.load(router_folder)
+
+
+def test_a_pickle_in_the_weights_is_not_read(router_folder):
+    np.savez(router_folder / "weights" / "linear.npz", weights=np.array([{"a": 1}], dtype=object))
+    with_right_hashes(router_folder)
+    with pytest.raises(DataError, match="damaged"):
+        Router.load(router_folder)
+
+
+def test_an_array_that_claims_terabytes_is_called_damaged(router_folder):
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)})
+    with zipfile.ZipFile(router_folder / "weights" / "linear.npz", "w") as archive:
+        archive.writestr("weights.npy", header.getvalue() + b"\0" * 64)
+    with_right_hashes(router_folder)
+    with pytest.raises(DataError, match="damaged"):
+        Router.load(router_folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["experts"].pop(),
+        lambda c: c["experts"].__setitem__(1, c["experts"][0]),
+        lambda c: c["classifier"]["experts"].append("another"),
+        lambda c: c["classifier"]["category_names"].pop(),
+        lambda c: c["costs"].update(experts=["x", "y"]),
+        lambda c: c["costs"]["by_category"][0].__setitem__(0, None),
+        lambda c: c.update(best_single="nobody"),
+        lambda c: c.update(default_policy=3),
+        lambda c: c.update(files=None),
+        lambda c: c.update(format_version=0),
+        lambda c: c.update(format_version=True),
+        lambda c: c.update(format_version=float("inf")),
+        lambda c: c["costs"]["overall"].__setitem__(0, float("nan")),
+    ],
+)
+def test_a_router_json_whose_parts_do_not_fit_is_called_damaged(router_folder, change):
+    edit(router_folder, change)
+    with pytest.raises(DataError, match="damaged"):
+        Router.load(router_folder)
+
+
+def test_a_router_json_nested_too_deep_is_called_damaged(router_folder):
+    (router_folder / "router.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(DataError, match="damaged"):
+        Router.load(router_folder)
+
+
+def test_an_unknown_default_policy_is_named(router_folder):
+    edit(router_folder, lambda c: c.update(default_policy="qualty"))
+    with pytest.raises(ConfigError, match="qualty"):
+        Router.load(router_folder)
+
+
+def test_a_file_smuggled_among_the_weights_is_refused(router_folder):
+    (router_folder / "weights" / "adapter_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match=r"adapter_config\.json.*does not list"):
+        Router.load(router_folder)
+
+
+def test_weights_that_router_json_does_not_list_are_refused(router_folder):
+    edit(router_folder, lambda c: c.update(files={}))
+    with pytest.raises(DataError, match="does not list"):
+        Router.load(router_folder)
+
+
+def test_a_file_manager_leaving_its_mark_does_no_harm(router_folder):
+    (router_folder / "weights" / ".DS_Store").write_bytes(b"x")
+    assert Router.load(router_folder).expert_names == ("adder", "poet")
+
+
+def test_saving_over_a_link_replaces_what_it_leads_to_and_keeps_the_link(router_folder):
+    link = router_folder.with_name("current")
+    link.symlink_to(router_folder, target_is_directory=True)
+    router = Router.load(link)
+    router.default_policy = "cost_weight=7"
+    router.save(link, overwrite=True)
+    assert link.is_symlink()
+    assert Router.load(router_folder).default_policy == "cost_weight=7"
+    assert sorted(path.name for path in router_folder.parent.iterdir()) == ["current", "router"]
