@@ -14,7 +14,7 @@ from dataset_build import BuildConfig, Parser, build_dataset, positive_int
 
 #: Asked of the router at the end; none of them is in the bundled source.
 EXAMPLES = (
-    "My rent of 1,240 goes up by 5 percent next month, how much will I be paying?",
+    "A jacket costs 80 dollars and is marked down by 15 percent. What do I pay at the till?",
     "How many miles is a marathon of 42.195 km?",
     "What tongue is this note in: 'Kde je najbližšia stanica metra, prosím?'",
 )
