@@ -134,8 +134,8 @@ def warnings_of(result: "BuildResult") -> list[str]:
             "--use_existing_dataset True tries the failed calls again"
         )
     found += [
-        f"{metric} could not judge {count:,} responses; they have no score"
-        for metric, count in sorted(summary.unscored.items())
+        f"{count:,} answers have no score by {metric}: {reason}"
+        for (metric, reason), count in sorted(summary.unscored.items())
     ]
     return found
 

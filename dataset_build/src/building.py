@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from dataset_build.src.errors import ConfigError
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
 from dataset_build.src.experts.base import Expert
+from dataset_build.src.options import names_secret
 from dataset_build.src.progress import BuildProgress
 from dataset_build.src.querying import count_answered, query_all
 from dataset_build.src.records import Instruction
@@ -31,7 +31,6 @@ from dataset_build.src.response_store import JOURNAL_NAME, ResponseStore, reques
 
 # Notes in the journal: what kind of run it belongs to, and that its dataset was about to be moved into place.
 _PURPOSE, _PUBLISHING = "purpose", "publishing"
-_SECRET = re.compile(r"api_?key|authorization|password|secret|(^|_)token$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def build(config: BuildConfig, *, show_progress: bool = False) -> BuildResult:
             store.put_many(carried.responses())
             names = {column.name for column in columns}
             columns += [column for column in carried.experts if column.name not in names]
-        asked = _ask(config, instructions, experts, configs, store, show_progress)
+        asked = _ask(config, instructions, experts, store, show_progress)
         summary = _write(config, instructions, columns, store, evaluator)
         store.delete()
     return BuildResult(config.output, summary, asked)
@@ -156,7 +155,6 @@ def _ask(
     config: BuildConfig,
     instructions: Sequence[Instruction],
     experts: Sequence[Expert],
-    configs: Sequence[ExpertConfig],
     store: ResponseStore,
     show_progress: bool,
 ) -> int:
@@ -170,7 +168,6 @@ def _ask(
             store=store,
             config=config,
             on_response=progress.add,
-            tool_options={expert.name: one.options() for expert, one in zip(experts, configs, strict=True)},
         )
         _run(asking)
     return progress.done - done
@@ -215,11 +212,7 @@ def _write(
 def without_secrets(value: Any) -> Any:  # noqa: ANN401
     """Return plain values without the entries whose key names a secret; names of environment variables stay."""
     if isinstance(value, Mapping):
-        return {
-            key: without_secrets(inner)
-            for key, inner in value.items()
-            if str(key).endswith("_env") or not _SECRET.search(str(key))
-        }
+        return {key: without_secrets(inner) for key, inner in value.items() if not names_secret(str(key))}
     if isinstance(value, list):
         return [without_secrets(inner) for inner in value]
     return value

@@ -9,10 +9,23 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dataset_build.src.errors import ConfigError
 from dataset_build.src.registry import nearest
+
+#: Longest deadline of one call, in seconds: a day. Timers of the operating system overflow far above it.
+LONGEST_TIMEOUT_S = 86_400.0
+#: Characters an expert's name may have.
+LONGEST_NAME = 200
+
+USD = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _check_name(name: str) -> str:
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"A name is one line of 1 to {LONGEST_NAME} printable characters")
+    return name
 
 
 class PriceConfig(BaseModel):
@@ -20,21 +33,26 @@ class PriceConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    prompt_per_million: Annotated[float, Field(ge=0)] = 0.0
-    completion_per_million: Annotated[float, Field(ge=0)] = 0.0
-    per_call: Annotated[float, Field(ge=0)] = 0.0
-    per_core_hour: Annotated[float, Field(ge=0)] = 0.0
+    prompt_per_million: USD = 0.0
+    completion_per_million: USD = 0.0
+    per_call: USD = 0.0
+    per_core_hour: USD = 0.0
 
 
 class ExpertConfig(BaseModel):
-    """One expert: who provides it, and the provider's own options (every further key)."""
+    """One expert: who provides it, and the provider's own options (every further key). A text is the provider."""
 
     model_config = ConfigDict(extra="allow")
 
     provider: str
-    name: str | None = None
+    name: Annotated[str, AfterValidator(_check_name)] | None = None
     price: PriceConfig | None = None
     description: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        return {"provider": value} if isinstance(value, str) else value
 
     def options(self) -> dict[str, Any]:
         """Return the keys that go to the provider's constructor."""
@@ -42,11 +60,16 @@ class ExpertConfig(BaseModel):
 
 
 class SourceConfig(BaseModel):
-    """One source and its own options (every further key)."""
+    """One source and its own options (every further key). A text is the source."""
 
     model_config = ConfigDict(extra="allow")
 
     source: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+        return {"source": value} if isinstance(value, str) else value
 
     def options(self) -> dict[str, Any]:
         """Return the keys that go to the source's constructor."""
@@ -85,7 +108,7 @@ class BuildConfig(BaseModel):
     max_iter: Annotated[int, Field(ge=1)] = 50_000
     concurrency: Annotated[int, Field(ge=1)] = 16
     workers: Annotated[int, Field(ge=1)] | None = None
-    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    timeout_s: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S)] = 60.0
     retries: Annotated[int, Field(ge=0)] = 3
     engine: Literal["local"] = "local"
     seed: int = 0
@@ -115,11 +138,47 @@ def validate(model: type[ConfigT], values: Mapping[str, Any], *, where: str) -> 
             raise ConfigError(
                 f"{where}: unknown key {path!r}.{nearest(str(problem['loc'][-1]), known)} Known: {', '.join(known)}."
             ) from None
-        raise ConfigError(f"{where}: {path} is {problem.get('input')!r}: {problem['msg']}.") from None
+        raise ConfigError(f"{where}: {path} is {problem.get('input')!r:.200}: {problem['msg']}.") from None
 
 
 def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     return sorted(PriceConfig.model_fields if "price" in location[:-1] else model.model_fields)
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which refuses a key that comes twice; the last one would win in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if key.value in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value!r} comes twice", problem_mark=key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Return what a YAML file holds.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ConfigError: it cannot be read, or is no YAML; the message names the line and never quotes it, because it may
+            hold a key.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(f"Cannot read {path}: {problem}.") from None
+    except yaml.MarkedYAMLError as problem:
+        line = f", line {problem.problem_mark.line + 1}" if problem.problem_mark else ""
+        raise ConfigError(f"{path}{line} is not valid YAML: {problem.problem}.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise ConfigError(f"{path} is not valid YAML: {type(problem).__name__}.") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -129,13 +188,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing, is no YAML, or holds something other than a mapping.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = load_yaml(path)
     except FileNotFoundError:
         raise ConfigError(f"No such configuration file: {path}.") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"Cannot read {path}: {problem}.") from None
-    except yaml.YAMLError as problem:
-        raise ConfigError(f"{path} is not valid YAML: {problem}.") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_build.src.errors import DataError
 from dataset_build.src.evaluator import Evaluator
-from dataset_build.src.records import COLUMNS, SPLITS, Instruction, Response, Score
-from dataset_build.src.response_store import ResponseStore, storable
+from dataset_build.src.records import COLUMNS, SPLITS, Instruction, Response, Score, storable
+from dataset_build.src.response_store import ResponseStore
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +74,7 @@ class DatasetSummary:
         compared: Instructions on which at least two experts have a score.
         nobody_right: Those of them where every score is 0.
         all_equal: Those of them where all scores are the same.
-        unscored: Metric -> responses its scorer could not judge because it raised.
+        unscored: (metric, why) -> answers without a score: no reference, or the scorer could not judge them.
     """
 
     experts: dict[str, ExpertSummary]
@@ -86,7 +86,7 @@ class DatasetSummary:
     compared: int = 0
     nobody_right: int = 0
     all_equal: int = 0
-    unscored: Counter[str] = field(default_factory=Counter)
+    unscored: Counter[tuple[str, str]] = field(default_factory=Counter)
     content_hash: str = ""
 
     def add(self, instruction: Instruction, split: str, scores: Sequence[float | None]) -> None:
@@ -166,13 +166,14 @@ def write_tables(
                 digest.update(_deterministic(row, response))
                 summary.experts[expert.name].add(response, score)
                 summary.metrics[score.metric] += 1
+                if score.value is None and response.text is not None:
+                    summary.unscored[score.metric, score.reason or "no reason given"] += 1
                 scores.append(score.value)
             if scores:
                 summary.responses += len(scores)
                 summary.add(instruction, split, scores)
     finally:
         writer.close()
-    summary.unscored = evaluator.failures
     summary.content_hash = digest.hexdigest()
     return summary
 
@@ -204,6 +205,15 @@ def _deterministic(row: Mapping[str, Any], response: Response) -> bytes:
     measured = {"cost", "latency_s", "prompt_tokens", "completion_tokens", "model", "error"}
     kept = [row[name] for name in COLUMNS if name not in measured]
     return json.dumps([*kept, response.error_kind]).encode() + b"\n"
+
+
+#: Types of the values of a further column -> its type; anything else is text.
+_KINDS = {
+    frozenset({bool}): "bool",
+    frozenset({int}): "int64",
+    frozenset({float}): "double",
+    frozenset({int, float}): "double",
+}
 
 
 class _SplitWriter:
@@ -250,16 +260,21 @@ class _SplitWriter:
 
 
 def _extra_columns(instructions: Sequence[Instruction]) -> "dict[str, tuple[str, pa.DataType]]":
-    """Return column name -> (key in `Instruction.extra`, type), sorted; values of mixed types become text."""
+    """Return column name -> (key in `Instruction.extra`, type), sorted.
+
+    Values of mixed types become text, and so do whole numbers beyond 64 bits.
+    """
     import pyarrow as pa
 
     keys = sorted({key for instruction in instructions for key in instruction.extra})
     columns: dict[str, tuple[str, pa.DataType]] = {}
     for key in keys:
-        kinds = {type(instruction.extra.get(key)) for instruction in instructions} - {type(None)}
-        known = {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-        kind = known.get(kinds.pop(), pa.string()) if len(kinds) == 1 else pa.string()
-        columns[f"{key}_of_instruction" if key in COLUMNS else key] = (key, kind)
+        values = [value for one in instructions if (value := one.extra.get(key)) is not None]
+        kinds = frozenset(type(value) for value in values)
+        kind = _KINDS.get(kinds, "string")
+        if int in kinds and any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
+            kind = "string"
+        columns[f"{key}_of_instruction" if key in COLUMNS else key] = (key, pa.type_for_alias(kind))
     return columns
 
 
@@ -267,8 +282,10 @@ def _as_kind(value: object, kind: "pa.DataType") -> object:
     import pyarrow as pa
 
     if value is None or kind != pa.string():
-        return value
-    return storable(value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True))
+        return float(value) if isinstance(value, int) and kind == pa.float64() else value
+    if isinstance(value, bool | int | float | list | tuple | dict):
+        return json.dumps(value, default=str)
+    return storable(str(value))
 
 
 def staging_folder(output: Path) -> Path:

@@ -1,7 +1,6 @@
 """From a response to a score, by the metric that can check the instruction."""
 
 import logging
-from collections import Counter
 from collections.abc import Iterable
 
 from dataset_build.src.records import Instruction, Response, Score
@@ -19,14 +18,10 @@ class Evaluator:
 
     Raises:
         ConfigError: no such metric.
-
-    Attributes:
-        failures: Metric -> how many of its scores are missing because the scorer raised.
     """
 
     def __init__(self, default_metric: str) -> None:
         self.default_metric = default_metric
-        self.failures: Counter[str] = Counter()
         self._scorers: dict[str, Scorer] = {}
         self._scorer(default_metric)
 
@@ -47,13 +42,12 @@ class Evaluator:
         try:
             return self._scorer(metric).score(instruction, response.text)
         except Exception as problem:
-            self.failures[metric] += 1
             reason = f"{type(problem).__name__}: {problem}"
             logger.warning(
                 "%s could not score the response of %s to instruction %s: %s",
                 metric, response.expert, instruction.id, reason,
             )  # fmt: skip
-            return Score(None, metric, reason)
+            return Score(None, metric, f"the metric raised {type(problem).__name__}")
 
     def versions(self) -> dict[str, str]:
         """Return metric -> version for every metric used so far."""

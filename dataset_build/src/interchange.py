@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_build.src.errors import ConfigError, DataError, MissingDependencyError
 from dataset_build.src.hub import call_hub
-from dataset_build.src.records import COLUMNS, REQUIRED_COLUMNS, SPLITS, instruction_id
+from dataset_build.src.records import COLUMNS, REQUIRED_COLUMNS, SPLITS, instruction_id, storable
 from dataset_build.src.registry import nearest
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def read_table(path: str | Path, *, columns: Mapping[str, str] | None = None) ->
 def write_table(frame: "pd.DataFrame", path: str | Path) -> None:
     """Write rows in interchange form; the ending of `path` chooses Parquet (zstd), JSONL or CSV.
 
-    Lone surrogates, which no UTF-8 file can hold, become `?`. In CSV an empty text is quoted and a null is
+    Lone surrogates, which no UTF-8 file can hold, become U+FFFD. In CSV an empty text is quoted and a null is
     not, so both survive.
 
     Raises:
@@ -148,7 +148,7 @@ def _read_jsonl(path: Path) -> "pa.Table":
                     continue
                 try:
                     row = json.loads(line)
-                except ValueError as problem:
+                except (ValueError, RecursionError) as problem:
                     raise DataError(f"{path}, line {number} is not valid JSON: {problem}.") from None
                 if not isinstance(row, dict):
                     raise DataError(f"{path}, line {number} holds a {type(row).__name__}; an object was expected.")
@@ -204,16 +204,12 @@ def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
         if kind == "string":
             present = column.notna()
             texts = column.astype("object").where(present, None)
-            typed[name] = texts.map(_utf8, na_action="ignore").astype("str")
+            typed[name] = texts.map(lambda value: storable(str(value)), na_action="ignore").astype("str")
         else:
             numbers = pd.to_numeric(column)
             typed[name] = numbers.astype("float64") if kind == "double" else numbers.round().astype("Int64")
     further = {name: frame[name] for name in frame.columns if name not in COLUMNS}
     return pd.DataFrame({**typed, **further}).reset_index(drop=True)
-
-
-def _utf8(value: object) -> str:
-    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _check(table: "pa.Table", where: str) -> "pd.DataFrame":

@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from dataset_build.src.config import ExpertConfig, validate
+from dataset_build.src.config import ExpertConfig, load_yaml, validate
 from dataset_build.src.errors import ConfigError
 from dataset_build.src.experts import providers
-from dataset_build.src.experts.base import Expert
+from dataset_build.src.experts.base import Expert, ToolExpert
 from dataset_build.src.experts.tools import tools
-from dataset_build.src.options import check_options
+from dataset_build.src.options import check_options, refuse_secrets
 from dataset_build.src.records import Price
 from dataset_build.src.registry import nearest
 
@@ -51,11 +49,17 @@ def load_expert(config: ExpertConfig) -> Expert:
         raise ConfigError(f"{EMBEDDED!r} stands for several experts; one of them was expected: {', '.join(tools)}.")
     expert_class = providers[config.provider] if config.provider in providers else tools[config.provider]
     given: dict[str, Any] = {"name": config.name or default_name(config), **config.options()}
+    where = f"Expert {given['name']!r}"
     if config.price is not None:
         given["price"] = Price(**config.price.model_dump())
     if config.description is not None:
         given["description"] = config.description
-    return expert_class(**check_options(expert_class, given, where=f"Expert {given['name']!r}"))
+    checked = check_options(expert_class, given, where=where)
+    refuse_secrets(config.options(), where=where)
+    expert = expert_class(**checked)
+    if isinstance(expert, ToolExpert):
+        expert.options = config.options()
+    return expert
 
 
 def expert_configs(configs: Sequence[ExpertConfig]) -> list[ExpertConfig]:
@@ -69,6 +73,9 @@ def expert_configs(configs: Sequence[ExpertConfig]) -> list[ExpertConfig]:
     """
     expanded: list[ExpertConfig] = []
     for config in configs:
+        if ":" in config.provider and config == ExpertConfig(provider=config.provider):
+            expanded += expert_configs(parse_expert(config.provider))  # `replay:PATH` in a list of names
+            continue
         _check_provider(config.provider)
         if config.provider == EMBEDDED:
             expanded += _embedded(config)
@@ -129,7 +136,6 @@ def _recorded(config: ExpertConfig) -> list[ExpertConfig]:
     path = config.options().get("path")
     if not isinstance(path, str | Path):
         raise ConfigError("Expert 'replay': option 'path' is missing; it is a file in interchange form.")
-    chosen = config.options().get("expert")
     recorded = recorded_experts(path)
     chosen = config.options().get("expert")
     if chosen is not None and chosen not in recorded:
@@ -151,13 +157,9 @@ def _recorded(config: ExpertConfig) -> list[ExpertConfig]:
 
 def _read_experts(path: Path) -> list[ExpertConfig]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = load_yaml(path)
     except FileNotFoundError:
         raise ConfigError(f"No such file of experts: {path}.") from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigError(f"Cannot read {path}: {problem}.") from None
-    except yaml.YAMLError as problem:
-        raise ConfigError(f"{path} is not valid YAML: {problem}.") from None
     entries = loaded.get("experts") if isinstance(loaded, dict) else loaded
     if not isinstance(entries, list) or not entries:
         raise ConfigError(f"{path}: expected a list of experts, alone or under the key `experts`.")

@@ -1,6 +1,7 @@
 """Check the options a user gave against the constructor that will take them."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
@@ -8,6 +9,32 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 
 from dataset_build.src.errors import ConfigError
 from dataset_build.src.registry import nearest
+
+_SECRET = re.compile(r"api_?key|authorization|password|secret|(^|_)token$", re.IGNORECASE)
+
+
+def names_secret(key: str) -> bool:
+    """Return whether a key names a secret; the name of an environment variable (`api_key_env`) is none."""
+    return bool(_SECRET.search(key)) and not key.endswith("_env")
+
+
+def refuse_secrets(options: object, *, where: str) -> None:
+    """Refuse options that hold a secret, at any depth, without showing it.
+
+    Raises:
+        ConfigError: one does.
+    """
+    if isinstance(options, Mapping):
+        for key, inner in options.items():
+            if names_secret(str(key)):
+                raise ConfigError(
+                    f"{where}: {key!r} would put a secret into files; set an environment variable and give its name "
+                    "as api_key_env."
+                )
+            refuse_secrets(inner, where=where)
+    elif isinstance(options, list):
+        for inner in options:
+            refuse_secrets(inner, where=where)
 
 
 def check_options(constructor: Callable[..., object], options: Mapping[str, Any], *, where: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Every expert has its own stream through the instructions, so a slow one holds up
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
@@ -26,13 +26,9 @@ STOP_GRACE_S = 10.0
 
 def count_answered(instructions: Sequence[Instruction], experts: Sequence[Expert], store: ResponseStore) -> int:
     """Return how many of the instructions × experts the journal has an answer to."""
-    if not len(store):
-        return 0
-    return sum(
-        store.is_answered(instruction.id, expert.name, key)
-        for expert, key in [(expert, request_key(expert)) for expert in experts]
-        for instruction in instructions
-    )
+    ids = {instruction.id for instruction in instructions}
+    asked = {(expert.name, request_key(expert)) for expert in experts}
+    return sum(key in ids and (expert, request) in asked for key, expert, request in store.answered())
 
 
 async def query_all(
@@ -42,7 +38,6 @@ async def query_all(
     store: ResponseStore,
     config: BuildConfig,
     on_response: Callable[[Response], None] = lambda response: None,
-    tool_options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Fill the journal: afterwards it holds a response for every instruction and expert.
 
@@ -52,14 +47,13 @@ async def query_all(
         store: The journal; what it has an answer to is not asked again, what it has an error for is.
         config: Concurrency, deadlines, retries, workers, batch size.
         on_response: Called after a response is durable.
-        tool_options: Expert name -> the options its tool is rebuilt with in a worker process.
 
     Raises:
         EarlyStopError: interrupted (SIGINT, SIGTERM); everything finished is kept.
     """
     querying = _Querying(instructions, experts, store, config, on_response)
     try:
-        await querying.run(tool_options or {})
+        await querying.run()
     finally:
         for expert in experts:
             with suppress(Exception):
@@ -83,7 +77,7 @@ class _Querying:
         self._requests = {expert.name: request_key(expert) for expert in experts}
         self._stopping = False
 
-    async def run(self, tool_options: Mapping[str, Mapping[str, Any]]) -> None:
+    async def run(self) -> None:
         tools = [expert for expert in self._experts if isinstance(expert, ToolExpert)]
         streams: list[Coroutine[Any, Any, None]] = []
         for expert in self._experts:
@@ -94,9 +88,7 @@ class _Querying:
                 streams += [self._ask(expert, waiting) for _ in range(self._config.concurrency)]
         tasks = [asyncio.create_task(run_together(streams))]
         if tools:
-            pool = WorkerPool(
-                tools, workers=self._config.workers, timeout_s=self._config.timeout_s, options=tool_options
-            )
+            pool = WorkerPool(tools, workers=self._config.workers, timeout_s=self._config.timeout_s)
             tasks.append(asyncio.create_task(pool.run(self._tool_jobs(tools), self._record)))
         with _interrupts() as interrupts:
             await self._supervise(tasks, interrupts)

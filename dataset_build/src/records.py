@@ -31,7 +31,17 @@ COLUMNS: dict[str, str] = {
     "error": "string",
     "model": "string",
 }
+#: How a tool's answer begins that says it cannot do what is asked; such an answer scores 0.
+CANNOT_ANSWER = "I cannot answer this:"
+
 REQUIRED_COLUMNS = ("instruction_id", "instruction", "expert", "score")
+
+
+def storable(text: str) -> str:
+    """Return `text` with lone surrogates, which neither UTF-8 nor Parquet can hold, replaced by U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def instruction_id(source: str | None, text: str, reference: str | None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dataset_build.src.errors import ConfigError, DataError
 from dataset_build.src.experts.base import Expert
-from dataset_build.src.records import Response
+from dataset_build.src.records import Response, storable
 
 JOURNAL_NAME = "journal.sqlite"
 SCHEMA_VERSION = 1
@@ -45,13 +45,6 @@ INSERT INTO responses (request, {", ".join(_FIELDS)}) VALUES (?{", ?" * len(_FIE
 ON CONFLICT (instruction_id, expert, request) DO UPDATE SET
 {", ".join(f"{name} = excluded.{name}" for name in _FIELDS[2:])} WHERE responses.text IS NULL
 """
-
-
-def storable(text: str) -> str:
-    """Return `text` with lone surrogates, which neither UTF-8 nor Parquet can hold, replaced by U+FFFD."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def request_key(expert: Expert) -> str:
@@ -143,15 +136,23 @@ class ResponseStore:
         with self._translated():
             found = self._connection.execute(
                 "SELECT text IS NOT NULL FROM responses WHERE instruction_id = ? AND expert = ? AND request = ?",
-                (instruction_id, expert, request),
+                (storable(instruction_id), storable(expert), request),
             ).fetchone()
         return bool(found and found[0])
+
+    def answered(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (instruction id, expert, request) of every answer; errors are not among them."""
+        with self._translated():
+            yield from self._connection.execute(
+                "SELECT instruction_id, expert, request FROM responses WHERE text IS NOT NULL"
+            )
 
     def of_instruction(self, instruction_id: str) -> dict[tuple[str, str], Response]:
         """Return (expert, request) -> response for one instruction."""
         with self._translated():
             rows = self._connection.execute(
-                f"SELECT request, {', '.join(_FIELDS)} FROM responses WHERE instruction_id = ?", (instruction_id,)
+                f"SELECT request, {', '.join(_FIELDS)} FROM responses WHERE instruction_id = ?",
+                (storable(instruction_id),),
             ).fetchall()
         return {(row[2], row[0]): Response(*row[1:]) for row in rows}
 

@@ -65,7 +65,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def recipe_of(tool: ToolExpert, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def recipe_of(tool: ToolExpert) -> dict[str, Any]:
     """Return what a worker needs to build the same tool: its class, its name and its options, as JSON values.
 
     Raises:
@@ -82,7 +82,7 @@ def recipe_of(tool: ToolExpert, options: Mapping[str, Any] | None = None) -> dic
         "name": tool.name,
         "price": asdict(tool.price),
         "description": tool.description,
-        "options": dict(options or {}),
+        "options": dict(tool.options),
     }
 
 
@@ -174,7 +174,6 @@ class WorkerPool:
         tools: The experts, rebuilt in every process.
         workers: How many processes; None means one per core, at most `MOST_WORKERS`.
         timeout_s: Seconds one call may take.
-        options: Expert name -> constructor options beyond name, price and description.
         grace_s: Seconds between a deadline and the kill.
     """
 
@@ -184,12 +183,11 @@ class WorkerPool:
         *,
         workers: int | None,
         timeout_s: float,
-        options: Mapping[str, Mapping[str, Any]] | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
         self._positions = {tool.name: position for position, tool in enumerate(tools)}
         self._setup = {
-            "tools": [recipe_of(tool, (options or {}).get(tool.name)) for tool in tools],
+            "tools": [recipe_of(tool) for tool in tools],
             "timeout_s": timeout_s,
         }
         self._workers = workers or min(available_cores(), MOST_WORKERS)

@@ -401,3 +401,26 @@ def test_help_names_every_option_of_a_build():
     text = build_parser("moe build").format_help()
     for name in BuildConfig.model_fields:
         assert f"--{name}" in text
+
+
+def test_a_dataset_without_references_says_that_nothing_is_scored(tmp_path, capsys):
+    (tmp_path / "q.csv").write_text('instruction,category\nhello,"two\nlines | and a bar"\n')
+    assert main(["--sources", str(tmp_path / "q.csv"), "--experts", "echo", "--output", str(tmp_path / "data")]) == 0
+    assert "1 answers have no score by exact_match: no reference" in capsys.readouterr().err
+    assert "| two lines / and a bar | 1 |" in (tmp_path / "data" / "README.md").read_text()
+
+
+def test_what_was_asked_of_a_row_survives_a_continued_build(tmp_path):
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.csv"
+    first.write_text(
+        json.dumps({"instruction": "red, or blue", "reference": "red", "metric": "label", "labels": ["red", "blue"]})
+    )
+    second.write_text("instruction,reference\nx,x\n")
+    output = tmp_path / "data"
+    assert main(["--sources", str(first), "--experts", "echo", "--output", str(output), "--quiet"]) == 0
+    before = read_table(output)
+    assert list(before["score"]) == [0.0]
+    more = ["--sources", str(second), "--experts", "echo", "--output", str(output), "--quiet"]
+    assert main([*more, "--use_existing_dataset", "True"]) == 0
+    after = read_table(output)
+    assert dict(zip(after["instruction"], after["score"], strict=True)) == {"red, or blue": 0.0, "x": 1.0}

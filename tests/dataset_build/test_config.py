@@ -42,3 +42,41 @@ def test_a_missing_file_is_said(tmp_path: Path):
 def test_an_empty_file_means_the_defaults(tmp_path: Path):
     (tmp_path / "build.yaml").write_text("")
     assert resolve(BuildConfig, tmp_path / "build.yaml", {}) == BuildConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("timeout_s: 1.0e+12", "timeout_s is"),
+        ("timeout_s: .inf", "timeout_s is"),
+        ("experts: [{provider: echo, price: {per_call: .inf}}]", "per_call is inf"),
+        ('experts: [{provider: echo, name: "a\\nb"}]', "printable"),
+        ('experts: [{provider: echo, name: " "}]', "printable"),
+        (f"experts: [{{provider: echo, name: {'x' * 201}}}]", "printable"),
+        ("seed: 1\nseed: 2", "line 2 is not valid YAML: the key 'seed' comes twice"),
+        ("experts:\n- provider: echo\n  name: a\n  name: b", "line 4 is not valid YAML: the key 'name' comes twice"),
+        ("? [a, b]\n: c", "is not valid YAML"),
+        ("seed: 2024-99-99", "is not valid YAML"),
+    ],
+)
+def test_values_that_would_only_fail_later_are_refused(text: str, message: str, tmp_path: Path):
+    (tmp_path / "build.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        resolve(BuildConfig, tmp_path / "build.yaml", {})
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_file_that_is_no_yaml_is_never_quoted_since_it_may_hold_a_key(tmp_path: Path):
+    (tmp_path / "build.yaml").write_text('seed: 1\napi_key: "sk-hidden\n')
+    with pytest.raises(ConfigError) as caught:
+        resolve(BuildConfig, tmp_path / "build.yaml", {})
+    assert "line 3" in str(caught.value)
+    assert "sk-hidden" not in str(caught.value)
+
+
+def test_a_name_alone_stands_for_a_source_or_an_expert(tmp_path: Path):
+    (tmp_path / "build.yaml").write_text("sources: [bundled, q.csv]\nexperts: [embedded, echo]")
+    config = resolve(BuildConfig, tmp_path / "build.yaml", {})
+    assert [source.source for source in config.sources] == ["bundled", "q.csv"]
+    assert [expert.provider for expert in config.experts] == ["embedded", "echo"]

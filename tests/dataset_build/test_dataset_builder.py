@@ -1,5 +1,6 @@
 import json
 import shutil
+from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
@@ -168,3 +169,24 @@ def test_a_move_cut_short_anywhere_leaves_old_or_nothing_and_is_completed(tmp_pa
     assert not (output / ".ready").exists()
     finish_publishing(output)
     shutil.rmtree(output)
+
+
+def test_further_columns_of_any_value_are_written(tmp_path):
+    extras = [
+        {"n": 10**30, "m": 1, "when": date(2024, 5, 3), "nested": {"b": [1], "a": None}, "u": 2**63},
+        {"n": 1, "m": 1.5, "when": None, "nested": None, "u": 1.5},
+    ]
+    asked = [Instruction(id=str(n), text="x", extra=extra) for n, extra in enumerate(extras)]
+    written(tmp_path, asked, [Response(one.id, "a", text="y") for one in asked])
+    frame = read_table(tmp_path)
+    assert list(frame["n"]) == [str(10**30), "1"]
+    assert list(frame["m"]) == [1.0, 1.5]
+    assert frame["when"][0] == "2024-05-03"
+    assert json.loads(frame["nested"][0]) == {"b": [1], "a": None}
+    assert list(frame["u"]) == [str(2**63), "1.5"]
+
+
+def test_answers_without_a_score_are_counted_by_reason(tmp_path):
+    asked = [Instruction(id="1", text="x"), Instruction(id="2", text="y", reference="z")]
+    summary = written(tmp_path, asked, [Response(one.id, "a", text="z") for one in asked])
+    assert summary.unscored == {("exact_match", "no reference"): 1}

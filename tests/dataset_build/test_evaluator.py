@@ -44,11 +44,18 @@ def test_without_a_reference_there_is_no_score():
     assert score("4", reference=None)[1].value is None
 
 
-def test_a_scorer_that_raises_costs_one_score_and_is_counted():
-    evaluator, found = score("boom", metric="fragile")
+def test_a_scorer_that_raises_costs_one_score_and_says_why():
+    _, found = score("boom", metric="fragile")
     assert found.value is None
-    assert found.reason
-    assert evaluator.failures == {"fragile": 1}
+    assert found.reason == "the metric raised RecursionError"
+
+
+def test_an_answer_that_declines_scores_nothing_whatever_words_it_shares():
+    declined = "I cannot answer this: no number 4 in it"
+    for metric in ("fragile", "number", "text_overlap", "label"):
+        assert score(declined, metric=metric)[1].value == 0.0
+    assert score(declined, metric="exact_match", reference=declined)[1].value == 1.0
+    assert score(declined, reference=None)[1].value is None
 
 
 def test_unknown_metrics_are_found_before_anything_is_asked():

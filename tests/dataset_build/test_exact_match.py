@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,3 +98,39 @@ def test_the_layout_of_code_counts(text):
 def test_a_final_semicolon_of_a_query_does_not_count():
     assert score("code_text", "`SELECT a FROM t;`", "SELECT a FROM t") == 1.0
     assert extract_code("SELECT a;\nSELECT b;") == ["SELECT a;", "SELECT b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        ("Paris!", "Paris"),
+        ("**Answer:** Paris", "Paris"),
+        ("**Final answer**: Paris.", "Paris"),
+        ("2024\u201105\u201103", "2024-05-03"),
+        ("2024\u201405", "2024-05"),
+    ],
+)
+def test_emphasis_and_typography_do_not_count(text, reference):
+    assert score("exact_match", text, reference) == 1.0
+
+
+@pytest.mark.parametrize(("text", "reference"), [("5!", "5"), ("x" * 30_000 + "y", "x" * 30_000 + "z")])
+def test_factorials_and_the_ends_of_long_answers_count(text, reference):
+    assert score("exact_match", text, reference) == 0.0
+
+
+@pytest.mark.parametrize("text", ["``` sql\nSELECT 1\n```", "```\nSELECT 1", "~~~\n\nSELECT 1;\n~~~\nDone."])
+def test_fences_that_are_spaced_or_never_close_are_fences(text):
+    assert extract_code(text) == ["SELECT 1"]
+
+
+@pytest.mark.parametrize("text", ["~~~a\n" * 5_000, "\n" * 20_000, "*" * 20_000, "the answer is " * 2_000])
+@pytest.mark.parametrize("read", [extract_code, normalise_answer])
+def test_repetitive_answers_are_read_about_as_fast_as_plain_ones(read, text):
+    def seconds(answer):
+        started = time.process_time()
+        for _ in range(5):
+            read(answer)
+        return time.process_time() - started
+
+    assert seconds(text) < 200 * seconds("plain words " * (len(text) // 12)) + 0.2

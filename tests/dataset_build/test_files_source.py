@@ -181,3 +181,49 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_any_text_survives_every_format(texts: list[str], ending: str, folder: Path):
     rows = [{"instruction": text, "n": n} for n, text in enumerate(texts)]
     assert [one.text for one in read(write(folder / f"any{ending}", rows))] == texts
+
+
+def test_a_lone_surrogate_anywhere_in_a_row_is_replaced(tmp_path: Path):
+    broken = "x\ud800"
+    row = {"instruction": broken, "instruction_id": broken, "category": broken, broken: 1}
+    (tmp_path / "q.jsonl").write_text(json.dumps(row))
+    (one,) = read(tmp_path / "q.jsonl")
+    mended = "x\ufffd"
+    assert (one.text, one.id, one.category, dict(one.extra)) == (mended, mended, mended, {mended: 1})
+
+
+def test_json_nested_too_deep_is_one_line(tmp_path: Path):
+    (tmp_path / "q.jsonl").write_text('{"instruction": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    with pytest.raises(DataError, match="line 1 is not valid JSON"):
+        read(tmp_path / "q.jsonl")
+
+
+def test_parquet_damaged_in_the_middle_is_one_line(tmp_path: Path):
+    path = tmp_path / "q.parquet"
+    pd.DataFrame({"instruction": ["abc" * 1000] * 50}).to_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[20:60] = b"z" * 40
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="not a Parquet file that can be read"):
+        read(path)
+
+
+def test_bytes_in_a_parquet_file_are_text(tmp_path: Path):
+    pd.DataFrame({"instruction": ["é".encode()]}).to_parquet(tmp_path / "q.parquet")
+    assert read(tmp_path / "q.parquet")[0].text == "é"
+
+
+def test_a_file_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "q.csv").write_text("instruction\na\n")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        read(tmp_path / "q.csv")
+
+
+def test_a_limit_counts_different_instructions(tmp_path: Path):
+    (tmp_path / "q.csv").write_text("instruction\na\na\na\nb\nc\n")
+    found = list(FileSource(tmp_path / "q.csv").instructions(seed=0, limit=2))
+    assert list(dict.fromkeys(one.text for one in found)) == ["a", "b"]

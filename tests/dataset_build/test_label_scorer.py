@@ -77,3 +77,14 @@ def test_scores_lie_in_the_unit_interval(reference, text):
 @given(st.text(max_size=40).filter(str.strip))
 def test_a_reference_equals_itself(reference):
     assert score(reference, reference) == 1.0
+
+
+@pytest.mark.parametrize("text", ["positive, negative", "positive and negative"])
+def test_two_labels_side_by_side_settle_on_none(text):
+    assert score(text, "positive") == 0.0
+
+
+@pytest.mark.parametrize("labels", ['["red", "blue"]', "red|blue"])
+def test_rivals_may_come_as_the_text_of_a_cell(labels):
+    assert score("red, or blue", "red", labels=labels) == 0.0
+    assert score("It is red.", "red", labels=labels) == 1.0

@@ -157,3 +157,9 @@ def test_solutions_equal_themselves_in_any_order(roots: list[int]) -> None:
     assert score("math", reference, reference) == 1.0
     assert score("math", reference, " or ".join(f"x = {root}" for root in reversed(roots))) == 1.0
     assert score("math", reference, f"{reference}, x = 51") == 0.0
+
+
+@pytest.mark.parametrize(("text", "expected"), [("The answer is not 12 but 13", 1.0), ("13e999999999999", 0.0)])
+def test_a_number_ruled_out_or_out_of_range_does_not_count(text, expected):
+    instruction = Instruction(id="i", text="q", reference="13")
+    assert scorers["number"]().score(instruction, text).value == expected

@@ -138,3 +138,23 @@ def test_a_bad_yaml_file_is_one_line(content: bytes | None, said: str, tmp_path:
 def test_a_shorthand_that_says_too_little_shows_the_forms(text: str):
     with pytest.raises(ConfigError, match="replay:PATH"):
         parse_expert(text)
+
+
+def test_a_shorthand_in_a_list_of_names_is_expanded(recorded: Path):
+    assert [one.name for one in expert_configs([config(provider=f"replay:{recorded}")])] == ["gpt", "llama"]
+
+
+def test_a_secret_deep_in_the_options_is_refused_and_not_repeated():
+    values = {"provider": "openai_compatible", "base_url": "http://127.0.0.1/v1", "model": "m"}
+    with pytest.raises(ConfigError) as caught:
+        load_expert(config(**values, extra_body={"auth": [{"api_key": "sk-hidden"}]}))
+    assert "api_key_env" in str(caught.value)
+    assert "sk-hidden" not in str(caught.value)
+
+
+def test_a_tools_options_are_part_of_what_decides_its_answers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(tools._home, "shout", "sample_experts:Shout")
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    plain, marked = (load_expert(config(provider="shout", **options)) for options in ({}, {"mark": "?"}))
+    assert plain.fingerprint() == "tool:shout:1"
+    assert marked.fingerprint() != plain.fingerprint()

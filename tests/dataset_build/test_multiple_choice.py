@@ -89,3 +89,15 @@ def test_without_a_reference_there_is_no_score():
 def test_very_long_answers_are_read_from_their_end():
     assert score("A) " * 50_000 + "\nThe answer is C") == 1.0
     assert score("(" * 100_000) == 0.0
+
+
+@pytest.mark.parametrize("text", ["It is not C", "A or C", "Neither B nor C", "C is wrong"])
+def test_a_letter_that_is_ruled_out_or_one_of_two_scores_nothing(text):
+    assert score(text) == 0.0
+
+
+@pytest.mark.parametrize(
+    "text", ["Not A. C", "A is wrong, B is wrong, D is incorrect. So C.", "The answer is not A, it is C"]
+)
+def test_ruling_out_the_others_leaves_the_letter(text):
+    assert score(text) == 1.0

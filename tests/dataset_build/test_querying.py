@@ -31,11 +31,9 @@ def instructions(count):
     return [Instruction(id=f"i{n:04d}", text=f"text {n}") for n in range(count)]
 
 
-def query(asked, experts, store, *, on_response=lambda response: None, tool_options=None, **options):
+def query(asked, experts, store, *, on_response=lambda response: None, **options):
     config = BuildConfig(**{"workers": 1, "timeout_s": 10, "batch_size": 4, **options})
-    asyncio.run(
-        query_all(asked, experts, store=store, config=config, on_response=on_response, tool_options=tool_options)
-    )
+    asyncio.run(query_all(asked, experts, store=store, config=config, on_response=on_response))
 
 
 class Counting(Expert):

@@ -21,11 +21,11 @@ from tests.dataset_build.sample_experts import BadWarmUp, Shout, Trouble
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(tools, texts, *, chunk=100, workers=1, timeout_s=30.0, options=None, grace_s=1.0):
+def run(tools, texts, *, chunk=100, workers=1, timeout_s=30.0, grace_s=1.0):
     """Return {(text, expert): response}."""
     jobs = [Job(Instruction(id=text, text=text), tool) for text in texts for tool in tools]
     chunks = iter([jobs[start : start + chunk] for start in range(0, len(jobs), chunk)])
-    pool = WorkerPool(tools, workers=workers, timeout_s=timeout_s, options=options, grace_s=grace_s)
+    pool = WorkerPool(tools, workers=workers, timeout_s=timeout_s, grace_s=grace_s)
     responses = []
     asyncio.run(pool.run(chunks, responses.append))
     assert len(responses) == len(jobs)
@@ -34,7 +34,8 @@ def run(tools, texts, *, chunk=100, workers=1, timeout_s=30.0, options=None, gra
 
 def test_tools_are_rebuilt_with_name_price_and_options_and_cost_their_cpu_time():
     tool = Shout("loud", price=Price(per_call=2.0), description="d", mark="?")
-    found = run([tool], ["a", "🙂\ud800\x00"], options={"loud": {"mark": "?"}})
+    tool.options = {"mark": "?"}
+    found = run([tool], ["a", "🙂\ud800\x00"])
     assert found["a", "loud"].text == "A?"
     assert found["🙂\ud800\x00", "loud"].text == "🙂\ud800\x00?"
     assert found["a", "loud"].cost == 2.0

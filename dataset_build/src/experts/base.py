@@ -8,13 +8,14 @@ Three shapes, by how they are called best:
 """
 
 import asyncio
+import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, MissingDependencyError
-from dataset_build.src.records import Answer, Instruction, Price
+from dataset_build.src.records import CANNOT_ANSWER, Answer, Instruction, Price
 
 #: The stated price of a core for tools that run on the user's own machine, USD per hour.
 DEFAULT_CORE_HOUR_USD = 0.05
@@ -60,7 +61,7 @@ class Expert(ABC):
 class CannotAnswerError(Exception):
     """Raised by a tool that understands that the instruction is not for it.
 
-    It is an honest response ("I cannot …"), scored like any other, not a failed call.
+    It is an honest response ("I cannot answer this: …") of score 0, not a failed call.
     """
 
 
@@ -80,6 +81,8 @@ class ToolExpert(Expert):
     provider: ClassVar[str] = "tool"
 
     def __init__(self, name: str | None = None, *, price: Price | None = None, description: str | None = None) -> None:
+        #: Constructor options of its own that the configuration gave.
+        self.options: Mapping[str, Any] = {}
         super().__init__(
             name or self.tool_name,
             price=price or Price(per_core_hour=DEFAULT_CORE_HOUR_USD),
@@ -108,7 +111,7 @@ class ToolExpert(Expert):
         try:
             text = self.solve(instruction.text)
         except CannotAnswerError as refusal:
-            text = f"I cannot answer this: {refusal}"
+            text = f"{CANNOT_ANSWER} {refusal}"
         except (ExpertError, MissingDependencyError):
             raise
         except Exception as crash:
@@ -121,8 +124,9 @@ class ToolExpert(Expert):
         return await asyncio.to_thread(self.answer_now, instruction)
 
     def fingerprint(self) -> str:
-        """Return the tool's name and version."""
-        return f"{self.provider}:{self.tool_name}:{self.version}"
+        """Return the tool's name, version and options."""
+        options = json.dumps(dict(self.options), sort_keys=True, default=str) if self.options else ""
+        return f"{self.provider}:{self.tool_name}:{self.version}{options}"
 
 
 class BatchExpert(Expert):

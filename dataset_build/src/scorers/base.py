@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from dataset_build.src.records import Instruction, Score
+from dataset_build.src.records import CANNOT_ANSWER, Instruction, Score
 
 
 class Scorer(ABC):
@@ -20,9 +20,15 @@ class Scorer(ABC):
     needs_reference: ClassVar[bool] = True
 
     def score(self, instruction: Instruction, text: str) -> Score:
-        """Score one response; without a needed reference the score is null and says why."""
+        """Score one response; without a needed reference the score is null and says why.
+
+        An answer that says it cannot answer is worth 0, whatever words it shares with the reference, unless the
+        reference says the same.
+        """
         if self.needs_reference and instruction.reference is None:
             return Score(None, self.metric, "no reference")
+        if text.startswith(CANNOT_ANSWER) and not (instruction.reference or "").startswith(CANNOT_ANSWER):
+            return Score(0.0, self.metric)
         value = self.compare(text, instruction.reference or "", instruction)
         if value is None or value != value:
             return Score(None, self.metric, "the metric could not judge it")

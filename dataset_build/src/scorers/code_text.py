@@ -5,7 +5,8 @@ import re
 from dataset_build.src.records import Instruction
 from dataset_build.src.scorers.base import Scorer
 
-_FENCE = re.compile(r"^(?:```|~~~)[\w+-]*[ \t]*\n(.*?)\n?^(?:```|~~~)[ \t]*$", re.DOTALL | re.MULTILINE)
+_OPENING = re.compile(r"(?:```|~~~)[ \t]*[\w+-]*[ \t]*")
+_CLOSING = re.compile(r"(?:```|~~~)[ \t]*")
 _INLINE = re.compile(r"\A`([^`\n]+)`\Z")
 
 
@@ -16,14 +17,16 @@ def extract_code(text: str) -> list[str]:
     ['SELECT a FROM t']
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    fence = _FENCE.search(text)
     inline = _INLINE.match(text.strip())
-    code = fence.group(1) if fence else inline.group(1) if inline else text
-    lines = [line.rstrip() for line in code.split("\n")]
-    while lines and not lines[0]:
-        lines.pop(0)
-    while lines and not lines[-1]:
-        lines.pop()
+    lines = [line.rstrip() for line in (inline.group(1) if inline else text).split("\n")]
+    opened = next((number for number, line in enumerate(lines) if _OPENING.fullmatch(line)), None)
+    if opened is not None:
+        rest = lines[opened + 1 :]
+        # A fence that never closes was cut off, or forgotten.
+        closed = next((number for number, line in enumerate(rest) if _CLOSING.fullmatch(line)), len(rest))
+        lines = rest[:closed]
+    filled = [number for number, line in enumerate(lines) if line]
+    lines = lines[filled[0] : filled[-1] + 1] if filled else []
     if lines and lines[-1].endswith(";"):
         lines[-1] = lines[-1].rstrip("; \t")
     return lines

@@ -6,15 +6,18 @@ import unicodedata
 from dataset_build.src.records import Instruction
 from dataset_build.src.scorers.base import Scorer
 
-_MAX_LENGTH = 20_000
+#: Layers of quotes, brackets and lead-ins that are taken off.
+_MAX_LAYERS = 20
 _FENCE = re.compile(r"\A```[\w+-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
 _LEAD_IN = re.compile(
     r"\A(?:(?:so|sure|well|okay|ok)\b[,!.:]?\s+)?"
     r"(?:(?:the|my)\s+)?(?:(?:final|correct|right)\s+)?(?:answer|result|output)\s*(?:is|would be|:|=)\s*:?\s*"
     r"|\A(?:it is|it's|that is|that's|this is)\s+"
 )
+_HEADING = re.compile(r"\A\*{1,2}([^*:\n]{1,30})(?::\*{1,2}|\*{1,2}:)\s*")
+_EXCLAIMED = re.compile(r"[^\W\d_]{2}!\Z")  # a word, not a factorial
 _PAIRS = {'"': '"', "'": "'", "`": "`", "«": "»", "“": "”", "*": "*", "(": ")"}
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "−": "-"})
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "‐": "-", "–": "-", "—": "-", "−": "-"})
 
 
 def normalise_answer(text: str) -> str:
@@ -25,19 +28,22 @@ def normalise_answer(text: str) -> str:
     >>> normalise_answer('"Buenos\u00a0 Aires"')
     'buenos aires'
     """
-    text = unicodedata.normalize("NFKC", text[:_MAX_LENGTH]).strip()
+    text = unicodedata.normalize("NFKC", text).strip()
     fence = _FENCE.match(text)
     text = " ".join((fence.group(1) if fence else text).casefold().split())
-    before = None
-    while text != before:
+    for _ in range(_MAX_LAYERS):
         before = text
-        text = _unwrapped(_LEAD_IN.sub("", text, count=1) or text)
+        text = _unwrapped(_LEAD_IN.sub("", _HEADING.sub(r"\1: ", text), count=1) or text)
+        if text == before:
+            break
     return text.translate(_QUOTES)
 
 
 def _unwrapped(text: str) -> str:
     if len(text) > 1 and text[-1] == "." and text[-2] != ".":
         text = text[:-1].rstrip()
+    if _EXCLAIMED.search(text):
+        text = text[:-1]
     if len(text) > 2 and _PAIRS.get(text[0]) == text[-1]:
         inside = text[1:-1].strip()
         if inside and (text[0] not in inside or text[0] == text[1] == "*") and text[-1] != text[0] * 2:

@@ -1,5 +1,6 @@
 """Which label a response names, however it is wrapped in words."""
 
+import json
 import re
 import unicodedata
 
@@ -57,6 +58,7 @@ def named_label(text: str, labels: list[str]) -> str | None:
     if not known:
         return None
     either = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
+    joined = re.compile(rf"\s*(?:,?\s*\b(?:or|and)\b|/|,)\s*(?:{either})(?!\w)")
     claimed: str | None = None
     mentioned: list[str] = []
     for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", plain):
@@ -67,7 +69,7 @@ def named_label(text: str, labels: list[str]) -> str | None:
             claimed = None if claimed == label else claimed
             continue
         mentioned.append(label)
-        hedged = re.match(rf"\s*(?:or|/)\s*(?:{either})(?!\w)", plain[match.end() :])
+        hedged = joined.match(plain, match.end())
         if _CLAIMED.search(before if match.start() >= 60 else plain[: match.start()]) and not hedged:
             claimed = label
     if claimed is not None:
@@ -75,12 +77,20 @@ def named_label(text: str, labels: list[str]) -> str | None:
     return mentioned[0] if len(set(mentioned)) == 1 else None
 
 
+def _listed(cell: str) -> list[object]:
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, list) else [part.strip() for part in cell.split("|") if part.strip()]
+
+
 class Label(Scorer):
     """1 when the response settles on the right label, else 0.
 
     The reference is a label, or several accepted ones separated by `|` ("Norwegian|Danish"). Rival labels come from
-    the instruction's extra field `labels` (a list) when it has one, else from well-known groups such as
-    positive/negative/neutral, yes/no, true/false and the names of languages.
+    the instruction's extra field `labels` (a list, a JSON list, or `a|b|c`) when it has one, else from well-known
+    groups such as positive/negative/neutral, yes/no, true/false and the names of languages.
     """
 
     metric = "label"
@@ -91,6 +101,8 @@ class Label(Scorer):
         if text.strip() == reference.strip():
             return 1.0
         given = instruction.extra.get("labels")
+        if isinstance(given, str):  # a cell of a CSV file, or of a dataset read back
+            given = _listed(given)
         rivals = [str(label) for label in given] if isinstance(given, list | tuple) else []
         if not rivals:
             wanted = {_plain(label) for label in accepted}

@@ -39,7 +39,11 @@ _CHOSEN = re.compile(
 _OPENING = re.compile(r"\A\W{0,6}([A-J])(?:\s*[).:\]]|\s*\Z|\s*[-–—]\s|\s*,\s|\s*\n)")
 _WHOLE = re.compile(r"\A\W{0,6}([A-Ja-j])\W{0,6}\Z")
 _SET_OFF = re.compile(r"\(([A-J])\)|\[([A-J])\]|\*\*([A-J])\.?\*\*|\b([A-J])\)")
-_ALONE = re.compile(r"(?<![\w'’])(A(?!\s+[a-z])|I(?!\s+[a-z])|[B-HJ])(?![\w'’])")
+_ALONE = re.compile(r"(?<![\w'’])(A(?!\s+(?!or\b|and\b|is\b)[a-z])|I(?!\s+[a-z])|[B-HJ])(?![\w'’])")
+_RULED_OUT = re.compile(
+    r"\b(?i:not|isn't|isn’t|neither|nor)\s+(?:option\s+)?[(\[]?[A-J](?![\w'’])[)\]]?\.?"
+    r"|(?<![\w'’])[(\[]?[A-J][)\]]?\s+(?:is|was|are)\s+(?:wrong|incorrect|false|not\s+(?:right|correct|it))\b"
+)
 _SECOND = re.compile(r"\W{0,4}\s*(?:/|,|&|\bor\b|\band\b)\s*(?:option\s+)?\(?[A-J](?![\w'’])")
 _MARKER = re.compile(r"(?:(?<=[\s,;|/])|^)\(?([A-J])\s?(?:[).:=]|\s[-–—])\s*(?=\S)", re.MULTILINE)
 _REFERENCE = re.compile(r"\s*\(?([A-Za-z])\)?\s*(?:[).:]\s*(.*))?", re.DOTALL)
@@ -102,7 +106,7 @@ def extract_letter(answer: str, options: dict[str, str] | None = None) -> str | 
     >>> extract_letter("A is tempting, but the answer is C")
     'C'
     """
-    text = answer[-MAX_LENGTH:].strip()
+    text = _RULED_OUT.sub(" ", answer[-MAX_LENGTH:]).strip()
     whole = _WHOLE.match(text)
     if whole:
         return whole[1].upper()

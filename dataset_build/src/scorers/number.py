@@ -25,6 +25,10 @@ _NUMBER = re.compile(
 )
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]{1,40})\}\s*\{([^{}]{1,40})\}")
 _BOXED = re.compile(r"\\boxed\s*\{")
+#: What follows a run of digits that is only the start of something else: more digits, "/0", an exponent out of range.
+_GLUED = re.compile(r"\d|/0|[eE][-+]?\d")
+#: A number that is named to be ruled out: "not 12 but 13".
+_RULED_OUT = re.compile(r"\b(?:not|isn't)\s+[-−]?\d[\d.,]*")
 _ANSWER_IS = re.compile(r"\banswer\s*(?:is|:|=)+", re.IGNORECASE)
 
 
@@ -45,7 +49,7 @@ def _numbers(text: str) -> list[tuple[Fraction, bool]]:
     """Return (value, has a percent sign) for every number of `text`, in order."""
     found = []
     for match in _NUMBER.finditer(text):
-        glued = match.end() < len(text) and (text[match.end()].isdigit() or text[match.end() : match.end() + 2] == "/0")
+        glued = _GLUED.match(text, match.end())
         # A minus straight after a digit or bracket subtracts: "7-3".
         subtracts = match["sign"] and re.search(r"[\w)]$", text[max(0, match.start() - 1) : match.start()])
         if not glued:
@@ -64,6 +68,7 @@ def final_number(text: str) -> tuple[Fraction, bool] | None:
     said = list(_ANSWER_IS.finditer(text))
     if said:
         sentence = re.split(r"(?<!\d)\.|\.(?!\d)|\n", text[said[-1].end() :].strip(), maxsplit=1)[0]
+        sentence = _RULED_OUT.sub(" ", sentence)
         numbers = _numbers(sentence.rpartition("=")[2])
         if numbers:
             return numbers[0]

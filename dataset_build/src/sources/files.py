@@ -12,7 +12,7 @@ from dataset_build.src.errors import ConfigError, DataError
 from dataset_build.src.records import Instruction
 from dataset_build.src.registry import nearest
 from dataset_build.src.sources.base import Source
-from dataset_build.src.sources.rows import RowReader
+from dataset_build.src.sources.rows import RowReader, distinct
 
 #: Rows read ahead to learn the columns of a JSONL file, whose objects need not have the same keys.
 LOOK_AHEAD = 100
@@ -52,6 +52,10 @@ class FileSource(Source):
             raise ConfigError(f"No such file: {path}.")
         if not self._path.is_file():
             raise ConfigError(f"{path} is no file. Give a file, or hf:{path} for a folder of data files.")
+        try:
+            self._path.open("rb").close()
+        except OSError as problem:
+            raise ConfigError(f"Cannot read {path}: {problem.strerror}.") from None
         self._read = _READERS[ending]
         self._reader = RowReader(str(path), source=self.name, columns=columns, category=category, metric=metric)
 
@@ -67,8 +71,7 @@ class FileSource(Source):
         if {"expert", "instruction_id"} <= set(have) or {"expert", "score"} <= set(have):
             merged = self._reader.merge(row for _, row in every)
             every = chain((f"instruction {number}", row) for number, row in enumerate(merged, start=1))
-        for position, row in islice(every, limit):
-            yield self._reader.instruction(row, position)
+        yield from distinct((self._reader.instruction(row, position) for position, row in every), limit)
 
 
 def _read_jsonl(path: Path) -> Iterator[PositionedRow]:
@@ -82,7 +85,7 @@ def _read_jsonl(path: Path) -> Iterator[PositionedRow]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as problem:
+            except (ValueError, RecursionError) as problem:
                 raise DataError(f"{path}, line {number} is not valid JSON: {problem}.") from None
             if not isinstance(row, dict):
                 raise DataError(f"{path}, line {number} holds a {type(row).__name__}; an object was expected.")
@@ -124,10 +127,10 @@ def _read_parquet(path: Path) -> Iterator[PositionedRow]:
                 for row in batch.to_pylist():
                     number += 1
                     yield f"row {number}", row
-    except pa.ArrowInvalid as problem:
+    except (pa.ArrowException, OSError) as problem:
         if path.stat().st_size == 0:
             return
-        raise DataError(f"{path} is not a Parquet file: {problem}") from None
+        raise DataError(f"{path} is not a Parquet file that can be read: {problem}") from None
 
 
 _READERS: dict[str, Callable[[Path], Iterator[PositionedRow]]] = {

@@ -1,7 +1,7 @@
 """Instructions from a data set on the Hugging Face hub, or from a local folder of data files."""
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +9,7 @@ from dataset_build.src.errors import ConfigError, DataError, MissingDependencyEr
 from dataset_build.src.hub import HUB_TIMEOUT_S, call_hub
 from dataset_build.src.records import Instruction
 from dataset_build.src.sources.base import Source
-from dataset_build.src.sources.rows import RowReader
+from dataset_build.src.sources.rows import RowReader, distinct
 
 #: Rows fetched under one deadline.
 BLOCK = 256
@@ -68,13 +68,15 @@ class HuggingFaceSource(Source):
             ConfigError: it is absent, or the hub cannot be reached or does not answer within `timeout_s`.
             MissingDependencyError: the `datasets` package is not installed.
         """
-        numbers = count(1)
-        for row in islice(self._rows(), limit):
-            number = next(numbers)
+        return distinct(self._every(), limit)
+
+    def _every(self) -> Iterator[Instruction]:
+        number = 0
+        for number, row in enumerate(self._rows(), start=1):
             if number == 1:
                 self._reader.check_columns(list(row))
             yield self._reader.instruction(row, f"row {number}")
-        if next(numbers) == 1:
+        if not number:
             raise DataError(f"{self._dataset}, split {self._split!r} has no rows.")
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:

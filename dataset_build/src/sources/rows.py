@@ -2,11 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dataset_build.src.errors import ConfigError, DataError
-from dataset_build.src.records import COLUMNS, SPLITS, Instruction, instruction_id
+from dataset_build.src.records import COLUMNS, SPLITS, Instruction, instruction_id, storable
 from dataset_build.src.registry import nearest
 
 #: What a row can say about an instruction.
@@ -118,8 +118,19 @@ class RowReader:
             source=source,
             split=split,
             metric=cells["metric"] or self._metric,
-            extra={name: value for name, value in row.items() if name not in used},
+            extra={storable(name): value for name, value in row.items() if name not in used},
         )
+
+
+def distinct(instructions: Iterable[Instruction], limit: int | None) -> Iterator[Instruction]:
+    """Yield instructions until `limit` different ids came; None means all. Repeats are yielded too, and not counted."""
+    seen: set[str] = set()
+    for instruction in instructions:
+        yield instruction
+        if limit is not None:
+            seen.add(instruction.id)
+            if len(seen) >= limit:
+                return
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401 - a cell of anybody's table
@@ -127,7 +138,9 @@ def _text(value: Any) -> str | None:  # noqa: ANN401 - a cell of anybody's table
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, str):
-        return value
+        return storable(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))  # integers beside empty cells arrive as floats
     if isinstance(value, bool | list | dict):
