@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from dataset_build.src.interchange import read_dataset_json, read_table, write_table
     from dataset_build.src.minilm import MiniLM
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
-    from dataset_build.src.records import Answer, Instruction, Price, Response, Score
+    from dataset_build.src.records import CANNOT_ANSWER, COLUMNS, Answer, Instruction, Price, Response, Score
     from dataset_build.src.registry import Registry, nearest
     from dataset_build.src.scorers.base import Scorer
     from dataset_build.src.sources.base import Source
 
 _HOME = {
+    "CANNOT_ANSWER": "dataset_build.src.records:CANNOT_ANSWER",
+    "COLUMNS": "dataset_build.src.records:COLUMNS",
     "Answer": "dataset_build.src.records:Answer",
     "BatchExpert": "dataset_build.src.experts.base:BatchExpert",
     "BuildConfig": "dataset_build.src.config:BuildConfig",
@@ -98,6 +100,8 @@ __all__ = [
     "Answer",
     "BatchExpert",
     "BuildConfig",
+    "CANNOT_ANSWER",
+    "COLUMNS",
     "CannotAnswerError",
     "ConfigError",
     "DataError",

@@ -5,6 +5,7 @@ A wrong flag or value is one line on stderr and exit code 2.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -134,6 +135,6 @@ def run_command(prog: str, work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)  # noqa: T201
         return 3
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader (`head`, say) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

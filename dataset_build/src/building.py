@@ -60,16 +60,21 @@ def build(config: BuildConfig, *, show_progress: bool = False) -> BuildResult:
     configs = expert_configs(config.experts)
     instructions: Sequence[Instruction] = load_instructions(config.sources, seed=config.seed, limit=config.max_iter)
     evaluator.check(instructions)
+    for expert in experts:
+        expert.check()
     columns = [_column(expert, expert_config) for expert, expert_config in zip(experts, configs, strict=True)]
     with _open_journal(config.output) as store:
         carried = _take_over(config, store)
         if carried is not None:
-            instructions = _union(instructions, carried.instructions())
+            keeps_metric = "metric" not in config.model_fields_set
+            instructions = _union(instructions, carried.instructions(), keeps_metric=keeps_metric)
             evaluator.check(instructions)
             store.put_many(carried.responses())
             names = {column.name for column in columns}
             columns += [column for column in carried.experts if column.name not in names]
         asked = _ask(config, instructions, experts, store, show_progress)
+        if carried is None:
+            _check_anyone_answered(instructions, experts, store)
         summary = _write(config, instructions, columns, store, evaluator)
         store.delete()
     return BuildResult(config.output, summary, asked)
@@ -142,13 +147,30 @@ def _column(expert: Expert, config: ExpertConfig) -> ExpertColumn:
     return ExpertColumn(expert.name, request, facts)
 
 
-def _union(fresh: Sequence[Instruction], existing: Sequence[Instruction]) -> list[Instruction]:
-    """Return both without repeats; an instruction that is in both keeps the split it already has."""
-    splits = {instruction.id: instruction.split for instruction in existing}
-    known = {instruction.id for instruction in fresh}
-    return [replace(one, split=splits.get(one.id, one.split)) for one in fresh] + [
-        one for one in existing if one.id not in known
-    ]
+def _union(fresh: Sequence[Instruction], existing: Sequence[Instruction], *, keeps_metric: bool) -> list[Instruction]:
+    """Return both without repeats; an instruction that is in both keeps the split it has, and the metric if told to."""
+    known = {instruction.id: instruction for instruction in existing}
+    merged = []
+    for one in fresh:
+        before = known.pop(one.id, None)
+        if before is not None:
+            metric = one.metric or before.metric if keeps_metric else one.metric
+            one = replace(one, split=before.split or one.split, metric=metric)
+        merged.append(one)
+    return merged + list(known.values())
+
+
+def _check_anyone_answered(
+    instructions: Sequence[Instruction], experts: Sequence[Expert], store: ResponseStore
+) -> None:
+    """Raise where every single call failed: such a dataset teaches nothing. The journal stays."""
+    if count_answered(instructions, experts, store):
+        return
+    failures = [response.error for response in store.of_instruction(instructions[0].id).values() if response.error]
+    raise ConfigError(
+        f"No expert gave a single answer; the first call ended in {failures[0] if failures else 'nothing'!r}. Nothing "
+        "was written: mend that and run the same command again."
+    )
 
 
 def _ask(

@@ -83,7 +83,15 @@ def expert_configs(configs: Sequence[ExpertConfig]) -> list[ExpertConfig]:
             expanded += _recorded(config)
         else:
             expanded.append(config.model_copy(update={"name": config.name or default_name(config)}))
-    return expanded
+    return [_with_absolute_path(config) for config in expanded]
+
+
+def _with_absolute_path(config: ExpertConfig) -> ExpertConfig:
+    """Return `config` such that it means the same file from any folder."""
+    path = config.options().get("path")
+    if config.provider != "replay" or not isinstance(path, str):
+        return config
+    return config.model_copy(update={"path": str(Path(path).absolute())})
 
 
 def parse_expert(text: str) -> list[ExpertConfig]:

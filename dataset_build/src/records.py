@@ -34,7 +34,7 @@ COLUMNS: dict[str, str] = {
 #: How a tool's answer begins that says it cannot do what is asked; such an answer scores 0.
 CANNOT_ANSWER = "I cannot answer this:"
 
-REQUIRED_COLUMNS = ("instruction_id", "instruction", "expert", "score")
+REQUIRED_COLUMNS = ("instruction", "expert", "score")
 
 
 def storable(text: str) -> str:

@@ -39,9 +39,11 @@ _MODULES = {"evaluate": "evaluating"}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command and return its exit code: 0 done, 2 bad input, 3 stopped early with everything kept."""
     args = list(sys.argv[1:] if argv is None else argv)
-    if not args or args[0] in ("-h", "--help"):
-        print(_help(), file=sys.stdout if args else sys.stderr)
-        return 0 if args else 2
+    if not args:
+        print(_help(), file=sys.stderr)
+        return 2
+    if args[0] in ("-h", "--help"):
+        return run_command("moe", _print_help)
     if args[0] in ("-V", "--version"):
         print(f"moe {_version()}")
         return 0
@@ -68,6 +70,11 @@ def parser_of(name: str) -> Parser:
 
 def _module(name: str) -> ModuleType:
     return import_module(f"mixture_training.src.commands.{_MODULES.get(name, name)}")
+
+
+def _print_help() -> int:
+    print(_help(), flush=True)
+    return 0
 
 
 def _help() -> str:

@@ -16,7 +16,7 @@ from dataset_build import DataError
 from mixture_training.src.classifier import Classifier
 from mixture_training.src.costs import CostModel
 from mixture_training.src.evaluation_result import CategoryResult, EvaluationResult, Result
-from mixture_training.src.metrics.bootstrap import mean_intervals
+from mixture_training.src.metrics.bootstrap import gap_interval, mean_intervals
 from mixture_training.src.metrics.curves import aiq, apgr, cpt, gap_curve, sweep
 from mixture_training.src.metrics.references import (
     best_column,
@@ -27,7 +27,7 @@ from mixture_training.src.metrics.references import (
     pick,
     random_values,
 )
-from mixture_training.src.metrics.routing import gap_closed, regret, win_rate
+from mixture_training.src.metrics.routing import regret, win_rate
 from mixture_training.src.policy import IndexArray, Policy, QualityPolicy
 from mixture_training.src.training_data import FloatArray, TrainingData
 
@@ -202,7 +202,7 @@ class _Judge:
                 quality=quality,
                 cost=cost,
                 unscored=int(np.isnan(row.scores).sum()),
-                gap_closed=gap_closed(row.scores, best, ideal),
+                gap_closed=gap_interval(row.scores, best, ideal, samples=self._samples, seed=self._seed),
                 regret=regret(row.scores, ideal),
                 vs_best_single=intervals[len(names) + index],
                 wins=win_rate(row.scores, best),

@@ -45,7 +45,7 @@ class Result:
     quality: Interval
     cost: float
     unscored: int
-    gap_closed: float
+    gap_closed: Interval
     regret: float
     vs_best_single: Interval
     wins: WinRate

@@ -5,14 +5,16 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dataset_build import Expert, Instruction, ToolExpert, call_expert
+from dataset_build import CANNOT_ANSWER, Expert, Instruction, ToolExpert, call_expert
 
 logger = logging.getLogger(__name__)
 
 #: Seconds one expert may take, and all experts together.
 DEFAULT_TIMEOUT_S, DEFAULT_TOTAL_TIMEOUT_S = 60.0, 120.0
+#: So many tools may decline an instruction before the refusal stands.
+MOST_DECLINED = 3
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Attempt:
         expert: Who was called.
         cost: USD, when known; a failed call may have cost something too.
         latency_s: Seconds it took.
-        error: `kind: message` of a failed call; None when it answered.
+        error: `kind: message` of a failed call, `declined: why` of a tool that cannot; None when it answered.
     """
 
     expert: str
@@ -57,7 +59,8 @@ class Execution:
 class Executor:
     """Goes down a ranking until an expert answers.
 
-    An expert that answers "I cannot" has answered; only errors and timeouts go on to the next one.
+    Errors and timeouts go on to the next expert. So does a tool that declines ("I cannot answer this: …"), but at most
+    `MOST_DECLINED` times, because far down the ranking an answer is a guess; then the first refusal is the answer.
 
     Args:
         experts: By name; a ranked expert that is not here is passed over.
@@ -85,17 +88,24 @@ class Executor:
         instruction = Instruction.create(text)
         started = time.perf_counter()
         attempts: list[Attempt] = []
+        declined: list[tuple[str, str]] = []
         for name in ranking:
+            if len(declined) >= MOST_DECLINED:
+                break
             left = self._total_timeout_s - (time.perf_counter() - started)
             if left <= 0:
                 break
             if name not in self.experts:
                 continue
             attempt, response = await self._try(self.experts[name], instruction, left)
+            if response is not None and response.startswith(CANNOT_ANSWER):
+                declined.append((name, response))
+                attempt = replace(attempt, error=f"declined: {response.removeprefix(CANNOT_ANSWER).strip()}")
             attempts.append(attempt)
-            if response is not None:
+            if response is not None and attempt.error is None:
                 return Execution(name, response, tuple(attempts), time.perf_counter() - started)
-        return Execution(None, None, tuple(attempts), time.perf_counter() - started)
+        who, said = declined[0] if declined else (None, None)
+        return Execution(who, said, tuple(attempts), time.perf_counter() - started)
 
     async def _try(self, expert: Expert, instruction: Instruction, left: float) -> tuple[Attempt, str | None]:
         """Call one expert, its retries included, within what is left of the total."""

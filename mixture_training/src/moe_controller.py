@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from dataset_build import ConfigError, Expert, ExpertError, ExpertUnavailableError
+from dataset_build import ConfigError, Expert, ExpertError, ExpertUnavailableError, ToolkitError
 from mixture_training.src.feedback_store import Decision, Feedback, FeedbackStore, feedback_path, new_id, now
 from mixture_training.src.loop_thread import LoopThread
 from mixture_training.src.model_executor import (
@@ -23,6 +23,7 @@ from mixture_training.src.model_executor import (
 from mixture_training.src.model_recommender import Option, Recommendation, Recommender
 
 if TYPE_CHECKING:
+    from dataset_build import ExpertConfig
     from mixture_training.src.artifacts import Router
     from mixture_training.src.updating import UpdateReport
 
@@ -302,7 +303,24 @@ class MoEController:
                 f"({', '.join(self._recommender.experts)}). Name them: MoEController.load(folder, experts=...) "
                 "or `moe run --experts FILE.yaml`."
             )
-        return load_experts(configs)
+        return self._load_each(configs)
+
+    @staticmethod
+    def _load_each(configs: "Sequence[ExpertConfig]") -> list[Expert]:
+        """Return the experts that can be loaded; one that cannot is named in the log, and only all of them raise."""
+        from dataset_build import load_experts
+
+        loaded: list[Expert] = []
+        problem: ToolkitError | None = None
+        for config in configs:
+            try:
+                loaded += load_experts([config])
+            except ToolkitError as failure:
+                logger.warning("expert %r is passed over: %s", config.name or config.provider, failure)
+                problem = failure
+        if not loaded and problem is not None:
+            raise problem
+        return loaded
 
     def _finish(
         self, instruction: str, recommendation: Recommendation, execution: Execution, latency_s: float

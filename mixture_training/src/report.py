@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dataset_build import ConfigError
 from mixture_training.src.cost_quality_plot import plot_png
 from mixture_training.src.evaluation_result import EvaluationResult, Result
@@ -30,6 +32,11 @@ _HEADINGS = (
     "CPT80",
     "route",
 )
+
+#: Experts in the terminal's table; the report has all.
+_PRINTED_EXPERTS = 5
+#: Fewer instructions than this get a caution.
+_FEW = 30
 
 _NOTES = (
     "quality: mean score · cost: mean USD per instruction · gap closed: share of the way from best single ({strong}) "
@@ -85,7 +92,8 @@ def to_json(result: EvaluationResult) -> str:
 
 
 def print_report(result: EvaluationResult, console: "Console") -> None:
-    """Print the main table, what the methods' curves sum up to, and the quality per category, 80 columns wide."""
+    """Print the best experts, the references and the methods, the quality per category, and what it comes to."""
+    shown = _worth_printing(result)
     main = [
         [
             *_cells(name, entry)[:1],
@@ -94,10 +102,13 @@ def print_report(result: EvaluationResult, console: "Console") -> None:
             _plus_minus(entry.vs_best_single, sign="+"),
             _number(entry.aiq),
         ]
-        for name, entry in _sections(result)
+        for name, entry in shown.items()
     ]
     headings = ["", "quality ±95 %", "cost", "gap", "vs best", "AIQ"]
-    _print_table(console, _title(result), headings, main, len(result.references))
+    _print_table(console, _title(result), headings, main, len(shown) - len(result.methods))
+    left_out = len(result.references) + len(result.methods) - len(shown)
+    if left_out:
+        console.print(f"{left_out} weaker experts are in the report", style="dim")
     if result.methods:
         rows = [
             [name, *_cells(name, entry)[6:9], _number(entry.train_s, "{:.1f} s"), *_cells(name, entry)[9:]]
@@ -109,6 +120,49 @@ def print_report(result: EvaluationResult, console: "Console") -> None:
         values = [[row[0], row[1], *(cell.partition(" ")[0] for cell in row[2:])] for row in full]
         _print_table(console, "Quality per category", headings, values, len(values))
     console.print(_notes(result), style="dim", markup=False, highlight=False)
+    for line in (*_verdicts(result), *_cautions(result)):
+        console.print(line, markup=False, highlight=False)
+
+
+def _worth_printing(result: EvaluationResult) -> dict[str, Result]:
+    """Return all references and methods, of the experts only the `_PRINTED_EXPERTS` best."""
+    experts = [name for name in result.references if name.startswith("expert:")]
+    experts.sort(key=lambda name: -np.nan_to_num(result.references[name].quality.value, nan=-1.0))
+    dropped = set(experts[_PRINTED_EXPERTS:])
+    return {name: entry for name, entry in _sections(result) if name not in dropped}
+
+
+def _verdicts(result: EvaluationResult) -> Iterator[str]:
+    """Yield one sentence a method: what it gains over the best single expert, with intervals."""
+    for name, entry in result.methods.items():
+        gain, gap = entry.vs_best_single, entry.gap_closed
+        if math.isnan(gain.value):
+            continue
+        share = "" if math.isnan(gap.value) else f", {_percent(gap)} of the way to the oracle"
+        if gain.low > 0:
+            word = "better than"
+        else:
+            word = "WORSE than" if gain.high < 0 else "not shown to differ from"
+        yield (
+            f"{name} is {word} always asking {result.best_single}: {gain.value:+.3f} "
+            f"[{gain.low:+.3f}, {gain.high:+.3f}]{share}."
+        )
+
+
+def _percent(share: Interval) -> str:
+    return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
+
+
+def _cautions(result: EvaluationResult) -> Iterator[str]:
+    """Yield what keeps the figures from meaning what they seem to."""
+    if result.instructions < _FEW:
+        yield f"Caution: {result.instructions} instructions are too few; intervals from so few rows are too narrow."
+    for name, entry in result.methods.items():
+        if entry.unscored:
+            yield (
+                f"Caution: {name} chose an expert without a score for {entry.unscored} of {result.instructions} "
+                "instructions; its mean leaves them out and does not compare with the others."
+            )
 
 
 def _print_table(
@@ -201,7 +255,7 @@ def _cells(name: str, entry: Result) -> list[str]:
         label,
         _with_interval(entry.quality),
         "–" if math.isnan(entry.cost) else usd(entry.cost),
-        _number(entry.gap_closed * 100, "{:.1f} %"),
+        _number(entry.gap_closed.value * 100, "{:.1f} %"),
         _with_interval(entry.vs_best_single, sign="+"),
         _number(entry.aiq),
         _number(entry.apgr),
@@ -262,7 +316,8 @@ def _entry(entry: Result) -> dict[str, Any]:
         "quality": entry.quality.value,
         "quality_ci95": [entry.quality.low, entry.quality.high],
         "cost": entry.cost,
-        "gap_closed": entry.gap_closed,
+        "gap_closed": entry.gap_closed.value,
+        "gap_closed_ci95": [entry.gap_closed.low, entry.gap_closed.high],
         "vs_best_single": entry.vs_best_single.value,
         "vs_best_single_ci95": [entry.vs_best_single.low, entry.vs_best_single.high],
         "aiq": entry.aiq,

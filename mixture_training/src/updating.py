@@ -108,6 +108,9 @@ def _update(folder: Path, router: Router, store: FeedbackStore) -> UpdateReport:
         kept = row.instruction in seen or _share(row.instruction) < HELD_OUT_SHARE
         (held_out if kept else learned).append(row)
     report = UpdateReport(False, "", version, judgements, len(learned), len(held_out))
+    digest = _digest(repr(sorted((row.instruction, row.expert, row.score, row.count) for row in judged))).hex()
+    if digest == (router.data.get("feedback") or {}).get("digest"):
+        return replace(report, reason=f"Not updated: there is no feedback that version {version} has not learned from.")
     if not learned:
         return replace(report, reason=f"Not updated: {_what_is_missing(judged)}.")
     refitted = _refit(router, base, learned)
@@ -120,7 +123,7 @@ def _update(folder: Path, router: Router, store: FeedbackStore) -> UpdateReport:
     refitted.data = {
         **router.data,
         "version": version + 1,
-        "feedback": {"judgements": judgements, "pairs": len(learned)},
+        "feedback": {"judgements": judgements, "pairs": len(learned), "digest": digest},
     }
     previous = _keep(folder, version)
     refitted.save(folder, overwrite=True)

@@ -192,14 +192,17 @@ def test_another_metric_scores_the_same_answers_anew(tmp_path, plugin):
     assert plugin.stat().st_size == 30
 
 
-def test_experts_that_never_answer_are_a_warning_and_the_dataset_is_written(tmp_path, plugin, capsys, monkeypatch):
+def test_an_expert_that_never_answers_is_a_warning_and_when_none_does_it_ends(tmp_path, plugin, capsys, monkeypatch):
     monkeypatch.setenv("FLAKY", "1")
     pd.DataFrame([{"question": "say 3", "answer": "3"}, {"question": "3", "answer": "3"}]).to_csv(tmp_path / "q.csv")
     assert main(arguments(tmp_path / "q.csv", tmp_path / "a", experts="flaky,last")) == 0
     assert "Warning: flaky did not give a single answer (crash)" in capsys.readouterr().err
+    assert main(arguments(tmp_path / "q.csv", tmp_path / "b", experts="flaky")) == 2
+    assert "No expert gave a single answer; the first call ended in 'crash:" in capsys.readouterr().err
+    assert not (tmp_path / "b" / "dataset.json").exists()
+    monkeypatch.delenv("FLAKY")
     assert main(arguments(tmp_path / "q.csv", tmp_path / "b", experts="flaky")) == 0
-    assert "Warning: no expert gave a single answer (crash)" in capsys.readouterr().err
-    assert read_table(tmp_path / "b")["score"].isna().all()
+    assert read_table(tmp_path / "b")["error"].isna().all()
 
 
 @pytest.mark.slow
@@ -424,3 +427,36 @@ def test_what_was_asked_of_a_row_survives_a_continued_build(tmp_path):
     assert main([*more, "--use_existing_dataset", "True"]) == 0
     after = read_table(output)
     assert dict(zip(after["instruction"], after["score"], strict=True)) == {"red, or blue": 0.0, "x": 1.0}
+
+
+def test_a_key_that_is_not_set_is_said_before_anything_is_asked(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("NOT_SET_KEY", raising=False)
+    (tmp_path / "q.csv").write_text("question,answer\na,b\n")
+    (tmp_path / "experts.yaml").write_text(
+        "- {provider: openai_compatible, name: big, model: m, base_url: 'http://127.0.0.1:9/v1', "
+        "api_key_env: NOT_SET_KEY}"
+    )
+    assert main(arguments(tmp_path / "q.csv", tmp_path / "a", experts=str(tmp_path / "experts.yaml"))) == 2
+    assert "NOT_SET_KEY with its key is not set" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_continuing_keeps_the_metric_unless_another_is_given(tmp_path):
+    (tmp_path / "q.csv").write_text("question,answer\nsay 28000 metres,28000\nsay 5 m,5\n")
+    first = arguments(tmp_path / "q.csv", tmp_path / "a", "--metric", "number", experts="echo")
+    assert main(first) == 0
+    more = [*arguments(tmp_path / "q.csv", tmp_path / "a", experts="echo"), "--use_existing_dataset", "True"]
+    assert main(more) == 0
+    assert set(read_table(tmp_path / "a")["metric"]) == {"number"}
+    assert main([*more, "--metric", "exact_match"]) == 0
+    assert set(read_table(tmp_path / "a")["metric"]) == {"exact_match"}
+
+
+def test_recorded_answers_are_found_from_any_folder(tmp_path, monkeypatch):
+    rows = pd.DataFrame({"instruction": ["a", "b"], "expert": "x", "response": ["1", "2"], "score": [1.0, 0.0]})
+    rows.to_csv(tmp_path / "recorded.csv", index=False)
+    (tmp_path / "q.csv").write_text("question,answer\na,1\nb,2\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments(tmp_path / "q.csv", tmp_path / "a", experts="replay:recorded.csv")) == 0
+    (expert,) = read_dataset_json(tmp_path / "a")["experts"]
+    assert Path(expert["config"]["path"]).is_absolute()

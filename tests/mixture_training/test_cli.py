@@ -148,7 +148,10 @@ def test_run_feedback_update_and_experts(router_folder, experts_file, capsys):
     assert code == 0
     assert json.loads(out)["judgements"] == 13
     code, out, _ = run("update", "--router", router_folder, capsys=capsys)
-    assert "13 judgements" in out
+    assert "no feedback that version 2 has not learned from" in out
+    run("feedback", "--router", router_folder, decision, "--score", "0.9", capsys=capsys)
+    code, out, _ = run("update", "--router", router_folder, capsys=capsys)
+    assert "14 judgements" in out
     assert "The version before is kept in" in out
     code, out, _ = run("experts", "list", "--router", router_folder, capsys=capsys)
     assert code == 0
@@ -228,3 +231,26 @@ def test_bad_input_is_one_line_and_code_two(line, says, router_folder, dataset, 
     assert code == 2, err
     assert says in err
     assert err.strip().count("\n") == 0, err
+
+
+def test_a_plain_file_of_instructions_is_routed(router_folder, tmp_path, capsys):
+    (tmp_path / "q.csv").write_text("question\nadd 1 and 2 please\nwrite a poem about tea\n")
+    code, _, err = run(
+        "route", "--router", router_folder, "--dataset", tmp_path / "q.csv", "--columns", "instruction=question",
+        "--split", "all", "--output", tmp_path / "choices.csv", capsys=capsys,
+    )  # fmt: skip
+    assert code == 0, err
+    assert len((tmp_path / "choices.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("command", ["route", "run"])
+def test_an_empty_instruction_is_refused(command, router_folder, capsys):
+    code, _, err = run(command, "--router", router_folder, "  ", capsys=capsys)
+    assert code == 2
+    assert "The instruction is empty" in err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = f'"{sys.executable}" -m mixture_training.src.cli --help | head -1'
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

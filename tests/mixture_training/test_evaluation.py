@@ -71,8 +71,8 @@ def test_reference_points_by_hand(by_hand):
     assert references["random"].quality.value == pytest.approx((1 + 0.5 + 0.5 + 1) / 4)
     assert references["oracle"].quality.value == 1.0
     assert references["oracle"].cost == pytest.approx((1 + 3 + 1 + 3) / 4)
-    assert references["oracle"].gap_closed == 1.0
-    assert references["best_single"].gap_closed == 0.0
+    assert references["oracle"].gap_closed.value == 1.0
+    assert references["best_single"].gap_closed.value == 0.0
     assert references["best_per_category"].share == {"strong": 1.0}
     assert by_hand.hull.tolist() == [[1.0, pytest.approx(2 / 3)], [3.0, 0.75]]
     assert references["zero_router"].aiq == pytest.approx((2 / 3 + 0.75) / 2)
@@ -85,7 +85,7 @@ def test_a_method_by_hand(by_hand):
     assert guess.quality.value == 1.0
     assert guess.unscored == 1
     assert guess.cost == pytest.approx(1.5)
-    assert guess.gap_closed == 1.0
+    assert guess.gap_closed.value == 1.0
     assert guess.vs_best_single.value == pytest.approx(1 / 3)
     assert (guess.wins.wins, guess.wins.losses) == pytest.approx((1 / 3, 0.0))
     assert guess.share == {"cheap": 0.75, "strong": 0.25}
@@ -142,7 +142,7 @@ def test_one_expert_leaves_nothing_to_route():
     alone = replace(data, experts=("strong",), scores=data.scores[:, 1:], costs=data.costs[:, 1:])
     result = evaluate(alone, [])
     assert result.weak is None
-    assert math.isnan(result.references["oracle"].gap_closed)
+    assert math.isnan(result.references["oracle"].gap_closed.value)
 
 
 def test_nothing_to_judge_on_is_an_error():
@@ -165,7 +165,7 @@ def evaluated(small_data):
 def test_a_real_method_beats_the_best_single_expert(evaluated):
     linear = evaluated.methods["linear"]
     assert linear.vs_best_single.low > 0.2
-    assert linear.gap_closed > 0.9
+    assert linear.gap_closed.value > 0.9
     assert linear.aiq > evaluated.references["zero_router"].aiq
     assert linear.apgr > evaluated.references["random"].apgr == pytest.approx(0.5)
     assert linear.cpt50 < evaluated.references["random"].cpt50
@@ -243,7 +243,7 @@ def test_a_saved_router_is_judged_without_fitting(small_data, router_folder):
     from mixture_training.src.artifacts import Router
 
     result = evaluate(small_data, [method_of_router("mine", Router.load(router_folder))])
-    assert result.methods["mine"].gap_closed > 0.9
+    assert result.methods["mine"].gap_closed.value > 0.9
     assert math.isnan(result.methods["mine"].train_s)
 
 

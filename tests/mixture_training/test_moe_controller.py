@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -38,10 +39,29 @@ def test_an_instruction_is_answered_by_the_right_expert(moe):
 
 
 def test_a_policy_may_be_named_for_one_call(moe):
-    assert moe.process_instruction(POEM, policy="cost_weight=100000").expert == "adder"
+    result = moe.process_instruction(POEM, policy="cost_weight=100000")
+    assert result.attempts[0].expert == "adder"
     assert moe.recommend(POEM).expert == "poet"
     with pytest.raises(ConfigError, match="Unknown policy"):
         moe.process_instruction(POEM, policy="best")
+
+
+def test_a_tool_that_declines_gives_way_to_the_next_expert(moe):
+    result = moe.process_instruction(POEM, policy="cost_weight=100000")
+    assert [attempt.expert for attempt in result.attempts] == ["adder", "poet"]
+    assert result.attempts[0].error.startswith("declined: ")
+    assert result.expert == "poet"
+
+
+def test_an_expert_that_cannot_be_loaded_is_passed_over(router_folder, tmp_path, caplog):
+    router = Router.load(router_folder)
+    gone = replace(
+        router.experts[0], config={"provider": "replay", "path": str(tmp_path / "gone.csv"), "name": "adder"}
+    )
+    router.experts = (gone, replace(router.experts[1], config={"provider": "echo", "name": "poet"}))
+    with MoEController(router, feedback=tmp_path / "feedback.sqlite3") as moe:
+        assert moe.process_instruction(SUM).expert == "poet"
+    assert "'adder' is passed over" in caplog.text
 
 
 def test_every_decision_is_remembered_and_may_be_judged(moe):

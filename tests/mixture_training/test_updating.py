@@ -77,6 +77,8 @@ def test_the_version_before_is_kept_and_can_be_put_back(router_folder, store):
     kept = Router.load(report.previous)
     assert (kept.classifier.predict(text).scores == first.classifier.predict(text).scores).all()
     assert report.previous == router_folder.with_name("router.versions") / "1"
+    assert "no feedback that version 2 has not learned from" in update_router(router_folder, store).reason
+    judge(store, "add 77 and 1 please", "adder", 1.0)
     assert update_router(router_folder, store).previous.name == "2"
     shutil.copytree(report.previous, router_folder, dirs_exist_ok=True)
     assert Router.load(router_folder).data.get("version", 1) == 1

@@ -47,6 +47,13 @@ class Expert(ABC):
             ExpertCrashedError: the expert's own code failed.
         """
 
+    def check(self) -> None:  # noqa: B027
+        """Find out, without a call, whether it plainly cannot answer (no key, say); asked once before a build.
+
+        Raises:
+            ConfigError: it cannot; the message says what to do.
+        """
+
     async def aclose(self) -> None:  # noqa: B027
         """Release connections and processes; the expert is not used afterwards."""
 

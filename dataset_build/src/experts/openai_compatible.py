@@ -73,6 +73,14 @@ class OpenAICompatibleExpert(Expert):
         self._body = _body(name, model, temperature, max_tokens, extra_body or {})
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
 
+    def check(self) -> None:
+        """Raise before a build where the key's environment variable is not set."""
+        if self._api_key_env is not None and not os.environ.get(self._api_key_env, "").strip():
+            raise ConfigError(
+                f"Expert {self.name!r}: the environment variable {self._api_key_env} with its key is not set; export "
+                "it, or leave api_key_env out for an endpoint without keys."
+            )
+
     async def answer(self, instruction: Instruction) -> Answer:
         """Ask the endpoint.
 

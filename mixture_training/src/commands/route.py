@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset_build import ConfigError, Parser, parse_columns
+from dataset_build import ConfigError, DataError, Parser, parse_columns
 
 if TYPE_CHECKING:
     from mixture_training.src.model_recommender import Recommendation
@@ -35,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Route a text or a dataset."""
     if (args.text is None) == (args.dataset is None):
         raise ConfigError("Give either an instruction or --dataset, and not both.")
+    if args.text is not None and not args.text.strip():
+        raise ConfigError("The instruction is empty; give a text.")
     if args.dataset is not None and args.output is None:
         raise ConfigError("Routing a dataset needs --output FILE.parquet (or .csv, .jsonl).")
     if args.dataset is None and args.output is not None:
@@ -59,7 +61,6 @@ def _route_dataset(args: argparse.Namespace) -> int:
 
     import pandas as pd
 
-    from dataset_build import read_table
     from mixture_training.src.artifacts import Router
     from mixture_training.src.model_recommender import Recommender
     from mixture_training.src.training_data import from_frame, make_splits
@@ -67,7 +68,7 @@ def _route_dataset(args: argparse.Namespace) -> int:
     if args.output.suffix not in _FORMATS:
         raise ConfigError(f"--output {args.output} ends in {args.output.suffix!r}; expected {', '.join(_FORMATS)}.")
     recommender = Recommender(Router.load(args.router), policy=args.policy)
-    data = from_frame(read_table(args.dataset, columns=args.columns))
+    data = from_frame(_rows(args.dataset, args.columns))
     if args.split != "all":
         data = replace(data, splits=make_splits(data)).split(args.split)
     if not len(data):
@@ -94,6 +95,34 @@ def _route_dataset(args: argparse.Namespace) -> int:
         for name, count in counts.items():
             print(f"  {count:>6}  {name}")
     return 0
+
+
+def _rows(dataset: str, columns: dict[str, str] | None) -> Any:  # noqa: ANN401 - a pandas frame
+    """Return a dataset in interchange form; a plain file of instructions needs neither experts nor scores."""
+    import pandas as pd
+
+    from dataset_build import COLUMNS, load_instructions, parse_source, read_table
+
+    if dataset.startswith("hf:") or Path(dataset).is_dir():
+        return read_table(dataset, columns=columns)
+    try:
+        return read_table(dataset, columns=columns)
+    except DataError as not_interchange:
+        if "has no column" not in str(not_interchange):
+            raise
+        source = parse_source(dataset)
+        options = {"columns": columns} if columns else {}
+        instructions = load_instructions([source.model_copy(update=options)], seed=0, limit=None)
+        frame = pd.DataFrame(
+            {
+                "instruction_id": [instruction.id for instruction in instructions],
+                "instruction": [instruction.text for instruction in instructions],
+                "category": [instruction.category for instruction in instructions],
+                "split": [instruction.split for instruction in instructions],
+                "expert": "",
+            }
+        )
+        return frame.assign(**{name: None for name in COLUMNS if name not in frame})
 
 
 def _write(frame: Any, output: Path) -> None:  # noqa: ANN401 - a pandas frame, imported where it is used

@@ -28,6 +28,10 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer on stdout; everything about the answer goes to stderr, or all of it into the JSON."""
+    from dataset_build import ConfigError
+
+    if not args.text.strip():
+        raise ConfigError("The instruction is empty; give a text.")
     from mixture_training.src.model_recommender import usd
     from mixture_training.src.moe_controller import MoEController
 

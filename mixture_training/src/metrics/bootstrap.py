@@ -78,6 +78,29 @@ def paired_difference(
     return mean_interval(difference, confidence=confidence, samples=samples, seed=seed)
 
 
+def gap_interval(
+    routed: FloatArray,
+    best_single: FloatArray,
+    oracle: FloatArray,
+    *,
+    confidence: float = 0.95,
+    samples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """Return (routed − best single) ÷ (oracle − best single), of means, with its interval from paired draws.
+
+    Only rows all three (n,) are known for count. NaN where the oracle is no better than the best single expert.
+    """
+    known = ~(np.isnan(routed) | np.isnan(best_single) | np.isnan(oracle))
+    gained, possible = (routed - best_single)[known], (oracle - best_single)[known]
+    if not known.any() or possible.mean() <= 1e-12:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    parts = np.column_stack([gained, possible])
+    sums = np.concatenate([weights @ parts for weights in bootstrap_weights(len(parts), samples=samples, seed=seed)])
+    usable = sums[sums[:, 1] > 0]
+    return _interval(float(gained.mean() / possible.mean()), usable[:, 0] / usable[:, 1], confidence)
+
+
 def _interval(mean: float, resampled: FloatArray, confidence: float) -> Interval:
     """Return the central `confidence` share of `resampled`, resamples without any known value left out."""
     usable = resampled[~np.isnan(resampled)]
