@@ -82,3 +82,7 @@ def test_the_front_door_builds_with_the_same_parser():
     with pytest.raises(SystemExit) as stop:
         build_main(["--help"])
     assert stop.value.code == 0
+
+
+def test_nothing_is_left_to_be_filled_in():
+    assert not re.findall(r"\b[A-Z]+_SECTION\b|TODO|TBD", README)

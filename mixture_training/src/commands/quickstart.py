@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     console.print("Next:", highlight=False)
     for line in (
         f'moe run --router {router} "What is 17% of 2,340?"',
-        f'moe route --router {router} --policy cost_weight=1000 "What is 17% of 2,340?"',
+        f'moe route --router {router} --policy cost_weight=1e8 "What is 17% of 2,340?"',
         f"moe evaluate --dataset {dataset} --router {router} --methods linear,knn,xgboost",
         "moe build --sources questions.csv --columns instruction=question,reference=answer --experts experts.yaml",
     ):
@@ -101,3 +101,7 @@ def _answer(router: Path, console: object) -> None:
             console.print(f"[bold]> {instruction}", highlight=False)
             console.print(f"  {result.response}", highlight=False, markup=False)
             console.print(f"  [dim]{result.reason}", highlight=False)
+            for attempt in result.attempts:
+                if attempt.error is not None:
+                    console.print(f"  [dim]{attempt.expert} {attempt.error}", highlight=False)
+            console.print(f"  [dim]answered by {result.expert}", highlight=False)
