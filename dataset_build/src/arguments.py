@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         """
         self._booleans.add(flag)
         self.add_argument(
-            flag, type=parse_boolean, default=default, metavar="True|False", help=f"{help} (default: {default})"
+            flag, type=parse_boolean, default=default, metavar="True|False", help=f"{help} (default: {bool(default)})"
         )
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201

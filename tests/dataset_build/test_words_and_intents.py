@@ -37,19 +37,6 @@ ABSURD = {
 }
 
 
-@pytest.fixture(scope="module")
-def tool():
-    made = {}
-
-    def get(name):
-        if name not in made:
-            made[name] = tools[name]()
-            made[name].warm_up()
-        return made[name]
-
-    return get
-
-
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [

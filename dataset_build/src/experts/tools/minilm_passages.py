@@ -1,27 +1,17 @@
 """The sentence of a passage that answers a question, by likeness of meaning (MiniLM)."""
 
-from dataset_build.src.experts.base import ToolExpert
+from dataset_build.src.experts.tools.encoding_tool import EncodingTool
 from dataset_build.src.experts.tools.passages import content_words, question_in
-from dataset_build.src.minilm import MiniLM
-from dataset_build.src.records import Price
 
 #: Sentences encoded; of a longer passage, those that share most words with the question.
 _MAX_SENTENCES = 12
 
 
-class MinilmPassages(ToolExpert):
+class MinilmPassages(EncodingTool):
     """Compares the meaning of the question with that of each sentence; slow, and it knows synonyms."""
 
     tool_name = "minilm_passages"
     tool_description = "Questions about a given passage: quotes the sentence nearest in meaning (neural, slower)."
-
-    def __init__(self, name: str | None = None, *, price: Price | None = None, description: str | None = None) -> None:
-        super().__init__(name, price=price, description=description)
-        self._encoder: MiniLM | None = None
-
-    def warm_up(self) -> None:
-        """Load the encoder."""
-        self._loaded()
 
     def solve(self, text: str) -> str:
         """Return the sentence.
@@ -34,10 +24,5 @@ class MinilmPassages(ToolExpert):
         # The sort is stable: sentences that share as many words stay in order.
         likely = sorted(passage.sentences, key=lambda sentence: -len(wanted & set(content_words(sentence))))
         sentences = likely[:_MAX_SENTENCES] if len(likely) > _MAX_SENTENCES else list(passage.sentences)
-        vectors = self._loaded().encode([passage.question, *sentences])
+        vectors = self.encoder().encode([passage.question, *sentences])
         return sentences[int((vectors[1:] @ vectors[0]).argmax())]
-
-    def _loaded(self) -> MiniLM:
-        if self._encoder is None:
-            self._encoder = MiniLM.load()
-        return self._encoder
