@@ -14,8 +14,8 @@ from dataset_build.src.errors import ConfigError, ToolkitError
 
 T = TypeVar("T")
 
-#: Seconds a hub call may take before it sends its first answer.
-HUB_TIMEOUT_S = 10.0
+#: Seconds a hub call may take; a command that cannot reach the hub then ends within ten.
+HUB_TIMEOUT_S = 8.0
 
 
 def call_hub(what: str, function: Callable[[], T], *, timeout_s: float = HUB_TIMEOUT_S) -> T:
@@ -86,3 +86,18 @@ class _Quiet(logging.Filter):
         """Return ` (Connection refused)` or the like; nothing when the library said nothing."""
         quoted = re.match(r"'(?:\[Errno -?\d+\] )?(.+?)' thrown", self._last)
         return f" ({quoted[1]})" if quoted else ""
+
+
+def in_one_line(what: str, function: Callable[[], T]) -> T:
+    """Return `function()`, which may take as long as it needs; whatever it raises becomes one line.
+
+    For local data, and for downloads once the hub is known to answer.
+
+    Raises:
+        ConfigError: it failed.
+    """
+    try:
+        return function()
+    except Exception as problem:  # the library's own errors share no base
+        reason = " ".join(str(problem).split())[:300] or type(problem).__name__
+        raise ConfigError(f"Cannot load {what}: {reason}") from problem

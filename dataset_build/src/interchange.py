@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_build.src.errors import ConfigError, DataError, MissingDependencyError
-from dataset_build.src.hub import call_hub
+from dataset_build.src.hub import call_hub, in_one_line
 from dataset_build.src.records import COLUMNS, REQUIRED_COLUMNS, SPLITS, instruction_id, storable
 from dataset_build.src.registry import nearest
 
@@ -169,7 +169,10 @@ def _from_hub(where: str) -> "pa.Table":
             f'Reading {where} needs the datasets package: pip install "moe-toolkit[train]"'
         ) from None
     name = where.removeprefix("hf:")
-    splits = call_hub(f"dataset {name!r}", lambda: datasets.load_dataset(name))
+    what = f"data set {name!r}"
+    if not Path(name).exists():  # that the hub answers is found out first; the download itself may take long
+        call_hub(what, lambda: datasets.load_dataset_builder(name))
+    splits = in_one_line(what, lambda: datasets.load_dataset(name))
     tables = []
     for split, part in splits.items():
         table = part.data.table

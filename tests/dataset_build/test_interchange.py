@@ -145,3 +145,18 @@ def test_a_newer_dataset_says_upgrade(tmp_path: Path):
     with pytest.raises(DataError, match="damaged"):
         read_dataset_json(tmp_path)
     assert read_dataset_json(tmp_path / "rows.parquet") == {}
+
+
+@pytest.mark.slow
+def test_a_hub_data_set_is_read_with_its_splits(tmp_path: Path):
+    for split, ids in (("train", ["a", "b"]), ("test", ["c"])):
+        frame = pd.DataFrame({"instruction_id": ids, "instruction": ids, "expert": "x", "score": 1.0})
+        write_table(frame.assign(split=split), tmp_path / "data" / f"{split}.parquet")
+    back = read_table(f"hf:{tmp_path}")
+    assert dict(zip(back["instruction_id"], back["split"], strict=True)) == {"a": "train", "b": "train", "c": "test"}
+
+
+def test_a_hub_data_set_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match="Cannot load data set 'nobody/nothing'"):
+        read_table("hf:nobody/nothing")

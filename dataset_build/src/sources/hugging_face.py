@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dataset_build.src.errors import ConfigError, DataError, MissingDependencyError
-from dataset_build.src.hub import HUB_TIMEOUT_S, call_hub
+from dataset_build.src.hub import HUB_TIMEOUT_S, call_hub, in_one_line
 from dataset_build.src.records import Instruction
 from dataset_build.src.sources.base import Source
 from dataset_build.src.sources.rows import RowReader, distinct
@@ -103,18 +103,9 @@ class HuggingFaceSource(Source):
             return self._call(lambda: load(streaming=True))
         # A download may take long, and has time-outs of its own; that the hub answers at all is checked first.
         self._call(lambda: datasets.load_dataset_builder(self._dataset, self._config, revision=self._revision))
-        return _plainly(self._what, lambda: load(streaming=False))
+        return in_one_line(self._what, lambda: load(streaming=False))
 
     def _call(self, function: Callable[[], T]) -> T:
         if self._is_local:
-            return _plainly(self._what, function)
+            return in_one_line(self._what, function)
         return call_hub(self._what, function, timeout_s=self._timeout_s)
-
-
-def _plainly(what: str, function: Callable[[], T]) -> T:
-    """Return `function()`; whatever the library raises becomes one line."""
-    try:
-        return function()
-    except Exception as problem:
-        reason = " ".join(str(problem).split())[:300] or type(problem).__name__
-        raise ConfigError(f"Cannot load {what}: {reason}") from problem
