@@ -105,7 +105,7 @@ def answered(expert: Expert, instruction: Instruction, answer: Answer, latency_s
         raise ExpertCrashedError(f"returned {answer!r:.80}; an Answer with a text was expected", expert=expert.name)
     cost = answer.cost
     if cost is None:
-        cost = expert.price.of_tokens(answer.prompt_tokens, answer.completion_tokens)
+        cost = expert.price.of_tokens(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
     return Response(
         instruction_id=instruction.id,
         expert=expert.name,
@@ -116,6 +116,11 @@ def answered(expert: Expert, instruction: Instruction, answer: Answer, latency_s
         latency_s=latency_s if answer.latency_s is None else answer.latency_s,
         model=answer.model,
         finish_reason=answer.finish_reason,
+        cached_tokens=answer.cached_tokens,
+        reasoning_tokens=answer.reasoning_tokens,
+        first_token_s=answer.first_token_s,
+        tokens_estimated=answer.tokens_estimated,
+        samples=answer.samples,
     )
 
 

@@ -29,7 +29,7 @@ def _check_name(name: str) -> str:
 
 
 class PriceConfig(BaseModel):
-    """USD per million tokens, per call, per core-hour."""
+    """USD per million tokens (those from the cache apart, when told), per call, per core-hour."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,10 +37,17 @@ class PriceConfig(BaseModel):
     completion_per_million: USD = 0.0
     per_call: USD = 0.0
     per_core_hour: USD = 0.0
+    cached_per_million: USD | None = None
 
 
 class ExpertConfig(BaseModel):
-    """One expert: who provides it, and the provider's own options (every further key). A text is the provider."""
+    """One expert: who provides it, and the provider's own options (every further key). A text is the provider.
+
+    Attributes:
+        concurrency: Calls in flight at most; None means the build's `concurrency`.
+        requests_per_minute: Requests started per minute at most; None means no limit.
+        tokens_per_minute: Tokens read and written per minute at most; None means no limit.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -48,6 +55,9 @@ class ExpertConfig(BaseModel):
     name: Annotated[str, AfterValidator(_check_name)] | None = None
     price: PriceConfig | None = None
     description: str | None = None
+    concurrency: Annotated[int, Field(ge=1)] | None = None
+    requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    tokens_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -13,6 +13,11 @@ ToolkitError
 A command turns a `ToolkitError` into one line on stderr and exits with `exit_code`.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dataset_build.src.records import Usage
+
 
 class ToolkitError(Exception):
     """The root of the tree: something the toolkit can name went wrong."""
@@ -46,19 +51,30 @@ class ExpertError(ToolkitError):
         expert: The name of the expert.
         kind: A short stable word for reports, such as "timeout" or "rate_limit".
         retry_after_s: Seconds the endpoint asked to wait, when it said so.
+        usage: What the failed call is billed for, where the endpoint said so (an answer without text, say).
+        may_be_billed: Whether the endpoint may charge for it without having said so: the answer was lost on its way.
     """
 
     retryable = False
     default_kind = "error"
 
     def __init__(
-        self, message: str, *, expert: str, kind: str | None = None, retry_after_s: float | None = None
+        self,
+        message: str,
+        *,
+        expert: str,
+        kind: str | None = None,
+        retry_after_s: float | None = None,
+        usage: "Usage | None" = None,
+        may_be_billed: bool = False,
     ) -> None:
         super().__init__(f"{expert}: {message}")
         self.message = message
         self.expert = expert
         self.kind = kind or self.default_kind
         self.retry_after_s = retry_after_s
+        self.usage = usage
+        self.may_be_billed = may_be_billed
 
     def as_field(self) -> str:
         """Return the text stored in the `error` column: `kind: message` on one line."""

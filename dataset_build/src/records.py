@@ -31,6 +31,15 @@ COLUMNS: dict[str, str] = {
     "error": "string",
     "model": "string",
 }
+#: Columns a built dataset has besides, about the call; readers of the interchange form may ignore them.
+CALL_COLUMNS: dict[str, str] = {
+    "finish_reason": "string",
+    "first_token_s": "double",
+    "cached_tokens": "int64",
+    "reasoning_tokens": "int64",
+    "tokens_estimated": "bool",
+    "samples": "string",
+}
 #: How a tool's answer begins that says it cannot do what is asked; such an answer scores 0.
 CANNOT_ANSWER = "I cannot answer this:"
 
@@ -112,6 +121,11 @@ class Answer:
         latency_s: Seconds the expert itself took, when it knows better than the caller's clock.
         model: The model the endpoint says it served.
         finish_reason: "stop", "length", "content_filter", …, when reported.
+        cached_tokens: Those of the prompt tokens that came from the endpoint's cache, when reported.
+        reasoning_tokens: Those of the completion tokens that were thought and not shown, when reported.
+        first_token_s: Seconds until the first token arrived, when the answer was streamed.
+        tokens_estimated: Whether the token counts are ours, because the endpoint reported none.
+        samples: All texts where several were asked for (`text` is the first); empty otherwise.
     """
 
     text: str
@@ -121,6 +135,37 @@ class Answer:
     latency_s: float | None = None
     model: str | None = None
     finish_reason: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    first_token_s: float | None = None
+    tokens_estimated: bool = False
+    samples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens one call is billed for; the fields are those of `Answer`."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEstimate:
+    """What one call will use, known before it is made.
+
+    Attributes:
+        prompt_tokens: Tokens to be read, as well as can be told.
+        most_prompt_tokens: An upper bound of it.
+        most_completion_tokens: An upper bound of the tokens to be written, all samples together; None when nothing
+            bounds them.
+    """
+
+    prompt_tokens: int
+    most_prompt_tokens: int
+    most_completion_tokens: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +177,44 @@ class Price:
         completion_per_million: USD per million completion tokens.
         per_call: USD per call, on top.
         per_core_hour: USD per hour of one CPU core, for experts whose cost is their measured CPU time.
+        cached_per_million: USD per million prompt tokens that came from the endpoint's cache; None means that they
+            cost what the others do.
     """
 
     prompt_per_million: float = 0.0
     completion_per_million: float = 0.0
     per_call: float = 0.0
     per_core_hour: float = 0.0
+    cached_per_million: float | None = None
 
-    def of_tokens(self, prompt_tokens: int | None, completion_tokens: int | None) -> float:
-        """Return the USD for a call of these token counts; an unknown count is charged as zero."""
+    def of_tokens(
+        self, prompt_tokens: int | None, completion_tokens: int | None, cached_tokens: int | None = None
+    ) -> float:
+        """Return the USD for a call of these token counts; an unknown count is charged as zero.
+
+        Args:
+            prompt_tokens: All tokens read.
+            completion_tokens: All tokens written.
+            cached_tokens: Those of the prompt tokens that came from the cache.
+        """
+        prompt = prompt_tokens or 0
+        cached = 0 if self.cached_per_million is None else min(cached_tokens or 0, prompt)
         return (
             self.per_call
-            + self.prompt_per_million * (prompt_tokens or 0) / 1e6
+            + self.prompt_per_million * (prompt - cached) / 1e6
+            + (self.cached_per_million or 0.0) * cached / 1e6
             + self.completion_per_million * (completion_tokens or 0) / 1e6
+        )
+
+    def at_most(self, estimate: CallEstimate) -> float | None:
+        """Return the most USD a call may cost by its tokens; None when nothing bounds them."""
+        if estimate.most_completion_tokens is None and self.completion_per_million:
+            return None
+        dearest = max(self.prompt_per_million, self.cached_per_million or 0.0)
+        return (
+            self.per_call
+            + dearest * estimate.most_prompt_tokens / 1e6
+            + self.completion_per_million * (estimate.most_completion_tokens or 0) / 1e6
         )
 
     def of_cpu(self, seconds: float) -> float:
@@ -156,7 +226,12 @@ class Price:
 class Response:
     """One finished call: an answer, or the error it ended in. Never both, never neither.
 
-    `error` is `"kind: message"`; a response with an error has no text, and no score is ever given to it.
+    `error` is `"kind: message"`; a response with an error has no text, and no score is ever given to it. The other
+    fields are those of `Answer`.
+
+    Attributes:
+        at_risk: USD that failed tries of this call may have cost at most, on top of `cost`: an endpoint may charge
+            for an answer that never arrived. Counted against a budget, shown nowhere else.
     """
 
     instruction_id: str
@@ -169,6 +244,12 @@ class Response:
     latency_s: float | None = None
     model: str | None = None
     finish_reason: str | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    first_token_s: float | None = None
+    tokens_estimated: bool = False
+    samples: tuple[str, ...] = ()
+    at_risk: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.text is None) == (self.error is None):

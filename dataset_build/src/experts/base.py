@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, MissingDependencyError
-from dataset_build.src.records import CANNOT_ANSWER, Answer, Instruction, Price
+from dataset_build.src.records import CANNOT_ANSWER, Answer, CallEstimate, Instruction, Price
+from dataset_build.src.tokens import count_tokens, most_tokens
 
 #: The stated price of a core for tools that run on the user's own machine, USD per hour.
 DEFAULT_CORE_HOUR_USD = 0.05
@@ -31,6 +32,10 @@ class Expert(ABC):
     """
 
     provider: ClassVar[str] = "custom"
+    #: What the endpoint calls the model that is asked for; a reply that names another one is reported. None: no such.
+    model: str | None = None
+    #: Seconds one call may take; None leaves it to the caller.
+    timeout_s: float | None = None
 
     def __init__(self, name: str, *, price: Price | None = None, description: str = "") -> None:
         self.name = name
@@ -46,6 +51,15 @@ class Expert(ABC):
             ExpertRefusedError: it will not.
             ExpertCrashedError: the expert's own code failed.
         """
+
+    @property
+    def endpoint(self) -> str:
+        """What rate limits and the circuit breaker belong to; experts of equal `endpoint` share theirs."""
+        return self.name
+
+    def estimate(self, instruction: Instruction) -> CallEstimate:
+        """Return what a call will use, without making it; overridden by what sends more or bounds the answer."""
+        return CallEstimate(count_tokens(instruction.text), most_tokens(instruction.text), None)
 
     def check(self) -> None:  # noqa: B027
         """Find out, without a call, whether it plainly cannot answer (no key, say); asked once before a build.
