@@ -1,107 +1,69 @@
-"""Find, load and run a Hugging Face generation model on this machine."""
+"""Load and run a Hugging Face generation model on this machine."""
 
-import hashlib
-import json
-from collections.abc import Iterator, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from dataset_build.src.errors import ConfigError, MissingDependencyError, ToolkitError
-from dataset_build.src.hub import call_hub
+from dataset_build.src.errors import ConfigError, ToolkitError
+from dataset_build.src.experts.model_place import ModelPlace
+from dataset_build.src.experts.model_text import Generated, ModelText
+from dataset_build.src.experts.token_choice import SeededChoice, StopAtStrings
 
-#: Class names of models that write text and have no encoder.
-WRITERS = ("CausalLM", "LMHead", "ConditionalGeneration")
+#: What torch and its libraries say when memory does not suffice, where the class of the error does not say it.
+MEMORY_MESSAGES = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelPlace:
-    """Where a model is.
+class Setup:
+    """How a model is loaded.
 
     Attributes:
-        name: A folder or a hub id, as transformers takes it.
-        revision: On the hub.
-        is_local: Whether it is a folder.
-        stamp: What changes when the model changes, as far as that can be seen without reading it.
+        device: "cpu", "cuda:1", …; None takes a GPU when there is one.
+        device_map: "auto" or a mapping from modules to devices, in place of a device; spread by accelerate.
+        dtype: "auto" is float32 on a CPU, bfloat16 on a GPU that computes in it, else the checkpoint's own.
+        attention: The implementation of attention, such as "sdpa"; None leaves it to transformers.
+        template_options: Given to the chat template.
     """
 
-    name: str
-    revision: str | None
-    is_local: bool
-    stamp: str
+    device: str | None = None
+    device_map: str | Mapping[str, int | str] | None = None
+    dtype: str = "auto"
+    attention: str | None = None
+    template_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
-    """One generated text; the end-of-text token counts as written."""
+class Writing:
+    """How a model writes; `top_p` and `top_k` of None are the model's own, where its author states them.
 
-    text: str
-    prompt_tokens: int
-    completion_tokens: int
-    finish_reason: str
-
-
-def find_model(model: str, revision: str | None = None) -> ModelPlace:
-    """Return where `model` is, having read its configuration but no weights.
-
-    A hub id is looked up in the local cache first; the hub is asked only for what is not there.
-
-    Raises:
-        ConfigError: there is no such model, the hub cannot be reached, or the model cannot write text.
-        MissingDependencyError: torch or transformers is not installed.
+    Attributes:
+        temperature: 0 takes the likeliest token, or what the model's own beam search finds.
     """
-    if find_spec("torch") is None or find_spec("transformers") is None:
-        raise MissingDependencyError(
-            f'Running {model!r} on this machine needs torch and transformers: pip install "moe-toolkit[train]"'
-        )
-    folder = Path(model).expanduser()
-    if folder.is_dir():
-        config = folder / "config.json"
-        if not config.is_file():
-            raise ConfigError(f"{model} holds no model: there is no config.json in it.")
-        files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.json")])
-        states = [f"{file.name}-{file.stat().st_size}-{file.stat().st_mtime_ns}" for file in files]
-        digest = hashlib.sha256("/".join(states).encode()).hexdigest()[:16]
-        place = ModelPlace(str(folder), None, True, f"{folder.resolve()}@{digest}")
-    elif model.startswith(("/", ".", "~")) or model.count("/") > 1:
-        raise ConfigError(f"No such model folder: {model}. Give a folder that holds a config.json, or a hub id.")
-    else:
-        config = Path(_config_of_hub(model, revision))
-        place = ModelPlace(model, revision, False, f"{model}@{revision or 'main'}")
-    _check_writes_text(config, model)
-    return place
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
 
 
-def _config_of_hub(model: str, revision: str | None) -> str:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One text to be written: the tokens before it, and the seed that decides it when it is sampled."""
 
-    try:
-        return str(hf_hub_download(model, "config.json", revision=revision, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    except ValueError as problem:  # not even the form of a hub id
-        raise ConfigError(
-            f"No model {model!r}: {problem}. Give a folder that holds a config.json, or a hub id."
-        ) from None
-    return str(call_hub(f"model {model!r}", lambda: hf_hub_download(model, "config.json", revision=revision)))
+    tokens: list[int]
+    seed: str = ""
 
 
-def _check_writes_text(config: Path, model: str) -> None:
-    try:
-        facts = json.loads(config.read_text(encoding="utf-8"))
-        names = [str(name) for name in facts.get("architectures") or []]
-    except (OSError, ValueError, AttributeError) as problem:
-        raise ConfigError(f"The config.json of {model!r} cannot be read: {problem}.") from None
-    if names and not facts.get("is_encoder_decoder") and not any(word in name for word in WRITERS for name in names):
-        raise ConfigError(
-            f"Model {model!r} ({', '.join(names)}) does not write text; a causal or encoder-decoder one was expected."
-        )
-
-
-def load_model(place: ModelPlace, *, device: str | None = None, dtype: str = "auto") -> "LocalModel":
+def load_model(place: ModelPlace, setup: Setup | None = None) -> "LocalModel":
     """Return the model, ready on its device.
 
     Weights are read as safetensors only, because the older format is a pickle; no code of the repository is run.
@@ -109,16 +71,17 @@ def load_model(place: ModelPlace, *, device: str | None = None, dtype: str = "au
     Raises:
         ConfigError: it cannot be loaded.
     """
+    setup = setup or Setup()
     try:
         with _no_progress_bar():
             try:
-                return LocalModel(place, device=device, dtype=dtype, local_files_only=True)
+                return LocalModel(place, setup, local_files_only=True)
             except OSError:
                 if place.is_local:
                     raise
         # Not all of it is in the cache. That the hub answers is known from its configuration; its downloads may
         # rightly take long and have time-outs of their own.
-        return LocalModel(place, device=device, dtype=dtype, local_files_only=False)
+        return LocalModel(place, setup, local_files_only=False)
     except ToolkitError:
         raise
     except Exception as problem:  # whatever a damaged folder makes the libraries raise
@@ -127,62 +90,39 @@ def load_model(place: ModelPlace, *, device: str | None = None, dtype: str = "au
 
 
 class LocalModel:
-    """A tokenizer and its model.
+    """A model and its tokenizer.
 
     Attributes:
-        cores: What a second of the clock costs in core-seconds: the threads on a CPU, 1 on a GPU.
+        text: The tokenizer's side.
+        on_gpu: Whether its first layer is on an accelerator.
+        cores: What a second of the clock costs in core-seconds: the threads on a CPU, else the number of GPUs.
     """
 
-    def __init__(self, place: ModelPlace, *, device: str | None, dtype: str, local_files_only: bool) -> None:
+    def __init__(self, place: ModelPlace, setup: Setup, *, local_files_only: bool) -> None:
         import torch
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-        common: dict[str, Any] = {"revision": place.revision or "main", "local_files_only": local_files_only}
-        config = AutoConfig.from_pretrained(place.name, **common)
+        source = place.source(local_files_only=local_files_only)
+        config = AutoConfig.from_pretrained(place.name, **source)
+        self.text = ModelText(place, template_options=setup.template_options, local_files_only=local_files_only)
         self._is_seq2seq = bool(config.is_encoder_decoder)
-        self._device = torch.device(device or _best_device())
-        self._tokenizer = AutoTokenizer.from_pretrained(place.name, padding_side="left", **common)
-        on_cpu = self._device.type == "cpu"
-        chosen = torch.float32 if dtype == "auto" and on_cpu else "auto" if dtype == "auto" else getattr(torch, dtype)
+        device = torch.device(setup.device or _best_device())
+        options: dict[str, Any] = {"dtype": _dtype(setup.dtype, device, config), "use_safetensors": True}
+        if setup.attention is not None:
+            options["attn_implementation"] = setup.attention
+        if setup.device_map is not None:
+            options["device_map"] = setup.device_map
         model_class = AutoModelForSeq2SeqLM if self._is_seq2seq else AutoModelForCausalLM
-        model = model_class.from_pretrained(place.name, dtype=chosen, use_safetensors=True, **common)
-        self._model = model.to(self._device).eval()
-        if self._tokenizer.pad_token is None:  # the padding is masked, so any token will do
-            self._tokenizer.pad_token = self._tokenizer.eos_token or self._tokenizer.convert_ids_to_tokens(0)
-        ends = self._model.generation_config.eos_token_id
-        ends = self._tokenizer.eos_token_id if ends is None else ends
-        self._ends = set(ends) if isinstance(ends, list) else {ends}
+        model = model_class.from_pretrained(place.name, **source, **options).eval()
+        if setup.device_map is None:
+            model = model.to(device)
+        self._model = model
+        devices = _devices(model)
+        self._device = devices[0]
+        self._ends = _ends(model.generation_config.eos_token_id, self.text)
         self._context: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
-        self.cores = torch.get_num_threads() if on_cpu else 1
-
-    def prompt(self, text: str, system_prompt: str | None) -> str:
-        """Return the text the model reads for an instruction, through its chat template where it has one."""
-        if not self._tokenizer.chat_template:
-            return f"{system_prompt}\n\n{text}" if system_prompt else text
-        from jinja2 import TemplateError
-
-        user = {"role": "user", "content": text}
-        messages = [{"role": "system", "content": system_prompt}, user] if system_prompt else [user]
-        try:
-            return self._templated(messages)
-        except TemplateError:
-            if not system_prompt:
-                raise
-            # A template that knows no system role, such as Gemma's.
-            return self._templated([{"role": "user", "content": f"{system_prompt}\n\n{text}"}])
-
-    def _templated(self, messages: list[dict[str, str]]) -> str:
-        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
-    def count_tokens(self, prompts: Sequence[str]) -> list[int]:
-        """Return how many tokens each prompt has."""
-        return [len(ids) for ids in self._tokenize(prompts)["input_ids"]]
-
-    def _tokenize(self, prompts: Sequence[str], **options: Any) -> Any:  # noqa: ANN401
-        # A chat template writes the special tokens itself. Prompts that are too long are refused, not warned about.
-        return self._tokenizer(
-            list(prompts), add_special_tokens=not self._tokenizer.chat_template, verbose=False, **options
-        )
+        self.on_gpu = self._device.type != "cpu"
+        self.cores = len(devices) if self.on_gpu else torch.get_num_threads()
 
     def room(self, max_new_tokens: int) -> int | None:
         """Return the longest prompt that leaves room for the answer; None where the model has no such limit."""
@@ -190,35 +130,140 @@ class LocalModel:
             return None
         return self._context if self._is_seq2seq else self._context - max_new_tokens
 
-    def generate(
-        self, prompts: Sequence[str], *, max_new_tokens: int, temperature: float, seed: str
-    ) -> list[Generated]:
-        """Return one text per prompt; `seed` decides the samples when the temperature is above 0."""
+    def width(self, row: Row, writing: Writing) -> int:
+        """Return how many tokens the model keeps in memory for a row, at most."""
+        beams = 1 if writing.temperature else self._model.generation_config.num_beams or 1
+        return (len(row.tokens) + writing.max_new_tokens) * beams
+
+    def generate(self, rows: Sequence[Row], writing: Writing) -> list[Generated] | None:
+        """Return one text per row, or None when memory does not suffice for so many."""
         import torch
 
-        inputs = self._tokenize(prompts, padding=True, return_tensors="pt", return_token_type_ids=False)
-        inputs = inputs.to(self._device)
-        sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if temperature > 0:
-            sampling = {"do_sample": True, "temperature": temperature}
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices=devices):
-            torch.manual_seed(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") >> 1)
-            output = self._model.generate(
-                **inputs, max_new_tokens=max_new_tokens, pad_token_id=self._tokenizer.pad_token_id, **sampling
-            )
+        inputs = self._padded(rows)
         start = 1 if self._is_seq2seq else inputs["input_ids"].shape[1]
-        read = inputs["attention_mask"].sum(dim=1).tolist()
-        return [
-            self._generated(written, int(prompt_tokens))
-            for written, prompt_tokens in zip(output[:, start:].tolist(), read, strict=True)
-        ]
+        ends = self._ends | {token for token in map(self.text.special_id, writing.stop) if token is not None}
+        strings = [string for string in writing.stop if self.text.special_id(string) is None]
+        try:
+            with torch.inference_mode():
+                output = self._model.generate(
+                    **{name: tensor.to(self._device) for name, tensor in inputs.items()},
+                    max_new_tokens=writing.max_new_tokens,
+                    pad_token_id=self.text.pad_id,
+                    eos_token_id=sorted(ends) or None,
+                    # The processors below sample; transformers' own sampling would depend on the whole batch.
+                    **{"do_sample": False, "temperature": None, "top_p": None, "top_k": None},
+                    **self._sampling([row.seed for row in rows], writing, start),
+                    **({"stopping_criteria": [StopAtStrings(self.text, strings, start=start)]} if strings else {}),
+                )
+            written = output[:, start:].tolist()
+        except (RuntimeError, MemoryError) as problem:
+            if not _is_out_of_memory(problem):
+                raise
+            written = None
+        if written is None:  # the error, and the tensors its traceback held, are gone by now
+            release_memory()
+            return None
+        most = writing.max_new_tokens
+        return [self.text.read(tokens, ends=ends, stop=strings, most=most) for tokens in written]
 
-    def _generated(self, written: list[int], prompt_tokens: int) -> Generated:
-        end = next((n for n, token in enumerate(written) if token in self._ends), None)
-        kept = written if end is None else written[: end + 1]
-        text = self._tokenizer.decode(kept, skip_special_tokens=True).strip()
-        return Generated(text, prompt_tokens, len(kept), "length" if end is None else "stop")
+    def _padded(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Return the rows as tensors: what continues a row needs it to end at the right, an encoder to begin left."""
+        import torch
+
+        longest = max(len(row.tokens) for row in rows)
+        ids = torch.full((len(rows), longest), self.text.pad_id, dtype=torch.long)
+        mask = torch.zeros((len(rows), longest), dtype=torch.long)
+        for number, row in enumerate(rows):
+            size = len(row.tokens)
+            place = slice(0, size) if self._is_seq2seq else slice(longest - size, longest)
+            ids[number, place] = torch.tensor(row.tokens, dtype=torch.long)
+            mask[number, place] = 1
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def _sampling(self, seeds: Sequence[str], writing: Writing, start: int) -> dict[str, Any]:
+        if not writing.temperature:
+            return {}
+        from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+        own = self._model.generation_config
+        top_k = own.top_k if writing.top_k is None else writing.top_k
+        top_p = own.top_p if writing.top_p is None else writing.top_p
+        processors: list[Any] = [TemperatureLogitsWarper(float(writing.temperature))]
+        if top_k:
+            processors.append(TopKLogitsWarper(top_k))
+        if top_p is not None and top_p < 1.0:
+            processors.append(TopPLogitsWarper(float(top_p)))
+        processors.append(SeededChoice(seeds, steps=writing.max_new_tokens, start=start, device=self._device))
+        return {"logits_processor": LogitsProcessorList(processors), "num_beams": 1}
+
+
+def check_device(device: str) -> None:
+    """Find out whether this machine has a device.
+
+    Raises:
+        ConfigError: it has not, or no device is called so.
+    """
+    import torch
+
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"No device {device!r}; 'cpu', 'cuda', 'cuda:1' or 'mps' was expected.") from None
+    count = torch.cuda.device_count()
+    if wanted.type == "cuda" and (wanted.index or 0) >= count:
+        raise ConfigError(f"Device {device!r} was asked for, and torch finds {count} CUDA devices on this machine.")
+    if wanted.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(f"Device {device!r} was asked for, and torch finds no Metal on this machine.")
+
+
+def release_memory() -> None:
+    """Give memory that nothing uses any more back to the device."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def _is_out_of_memory(problem: BaseException) -> bool:
+    import torch
+
+    if isinstance(problem, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return any(message in str(problem) for message in MEMORY_MESSAGES)
+
+
+def _ends(own: int | list[int] | None, text: ModelText) -> frozenset[int]:
+    if isinstance(own, list):
+        return frozenset(own)
+    end = text.end_id if own is None else own
+    return frozenset() if end is None else frozenset({end})
+
+
+def _dtype(name: str, device: Any, config: Any) -> Any:  # noqa: ANN401 - a torch device, a configuration of any model
+    import torch
+
+    if name != "auto":
+        return getattr(torch, name)
+    if device.type == "cpu":
+        return torch.float32
+    is_quantised = getattr(config, "quantization_config", None) is not None
+    # Compute capability 8, the Ampere generation, is the first to compute in bfloat16; older ones emulate it slowly.
+    if device.type == "cuda" and not is_quantised and torch.cuda.get_device_capability(device)[0] >= 8:
+        return torch.bfloat16
+    return "auto"
+
+
+def _devices(model: Any) -> list[Any]:  # noqa: ANN401
+    """Return the accelerators a model is on, the one of its input first; its CPU where there is none."""
+    import torch
+
+    spread = getattr(model, "hf_device_map", None) or {}
+    named = [place for place in spread.values() if str(place) not in ("cpu", "disk", "meta")]
+    devices = [torch.device(place) for place in named]
+    return list(dict.fromkeys(devices)) or [torch.device("cpu") if spread else model.device]
 
 
 @contextmanager
