@@ -60,7 +60,7 @@ class Decontaminator:
         owners: dict[int, list[NDArray[np.int64]]] = {}
         for test in tests:
             of = words(test.text)
-            if self._whole.setdefault(_key(of, test.text), test.id) != test.id:
+            if self._whole.setdefault(digest(" ".join(of)), test.id) != test.id:
                 continue
             self._near.find_or_add(test.id, test.text)
             length = min(len(of), LONGEST_RUN)
@@ -105,7 +105,7 @@ class Decontaminator:
     def find(self, text: str) -> Contamination | None:
         """Return which test instruction the text repeats and how, or None."""
         of = words(text)
-        same = self._whole.get(_key(of, text))
+        same = self._whole.get(digest(" ".join(of)))
         if same is not None:
             return Contamination("in a test file", same)
         near = self._near.find(text)
@@ -119,11 +119,6 @@ class Decontaminator:
                 if len(hits):
                     return Contamination("shares a passage with a test file", self._ids[owners[hits[0]]])
         return None
-
-
-def _key(of: list[str], text: str) -> bytes:
-    """Return a hash of the words, or of the text itself where it has none (emoji, say)."""
-    return digest(" ".join(of) or text)
 
 
 def _distinctive(

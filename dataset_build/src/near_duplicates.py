@@ -1,6 +1,6 @@
 """Find the earlier text that is nearly the same: MinHash and locality-sensitive hashing over runs of words.
 
-datasketch and rensa do this too. They keep 11.5 and 2.4 kB a text where this keeps half of one, and neither can be
+datasketch and rensa do this too. They keep 11.5 and 2.4 kB a text where this keeps 0.7, and neither can be
 told that another figure makes another question.
 """
 
@@ -20,11 +20,13 @@ RUN = 3
 #: A text of fewer words is near only to one of the same words in the same order: in so few, one word is the question.
 SHORT = 16
 #: Hashes of runs kept per text, the smallest. Similarity is exact up to so many runs, and estimated above.
-SKETCH = 128
+SKETCH = 256
 #: Bands of MinHash values; two texts are compared when a whole band is equal.
 BANDS = 16
 #: Texts kept per band and value, so that a thousand texts of one template are not compared with each other.
 CROWD = 8
+#: MinHash values in a band, at most.
+MOST_ROWS = 8
 #: Share of pairs right at the threshold that must share a band.
 RECALL = 0.99
 #: Bits of a table entry that number the text; the others are the beginning of the band's hash.
@@ -180,7 +182,7 @@ class _BandTable:
 def _rows_per_band(threshold: float) -> int:
     """Return the most rows for which a pair at the threshold still shares a band with probability `RECALL`."""
     rows = 1
-    while rows < SKETCH // BANDS and 1 - (1 - threshold ** (rows + 1)) ** BANDS >= RECALL:
+    while rows < MOST_ROWS and 1 - (1 - threshold ** (rows + 1)) ** BANDS >= RECALL:
         rows += 1
     return rows
 

@@ -35,8 +35,12 @@ def digest(text: str, reference: str | None = None) -> bytes:
 
 
 def words(text: str) -> list[str]:
-    """Return the words, numbers and mathematical signs of a text in normal form; other punctuation is left out."""
-    return _WORD.findall(normal(text))
+    """Return the words, numbers and mathematical signs of a text in normal form; other punctuation is left out.
+
+    A text without any of them (emoji, say) is one word.
+    """
+    text = normal(text)
+    return _WORD.findall(text) or [text]
 
 
 def figures(of: list[str]) -> list[str]:
@@ -51,8 +55,6 @@ def word_runs(of: list[str], length: int) -> "NDArray[np.uint64]":
     """
     import numpy as np
 
-    if not of:
-        return np.zeros(1, dtype=np.uint64)
     hashes = np.fromiter(map(word_hash, of), dtype=np.uint64, count=len(of))
     length = min(length, len(of))
     runs = np.full(len(of) - length + 1, length, dtype=np.uint64)
