@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from dataset_build.src.experts.echo import EchoExpert
     from dataset_build.src.experts.tools import tools
     from dataset_build.src.hub import call_hub
+    from dataset_build.src.imported_rows import ImportSummary
+    from dataset_build.src.importers.base import ImportFormat
+    from dataset_build.src.importers.input_file import InputFile
+    from dataset_build.src.importing import import_dataset
     from dataset_build.src.interchange import read_dataset_json, read_table, write_table
     from dataset_build.src.minilm import MiniLM
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
@@ -59,6 +63,9 @@ _HOME = {
     "ExpertError": "dataset_build.src.errors:ExpertError",
     "ExpertRefusedError": "dataset_build.src.errors:ExpertRefusedError",
     "ExpertUnavailableError": "dataset_build.src.errors:ExpertUnavailableError",
+    "ImportFormat": "dataset_build.src.importers.base:ImportFormat",
+    "ImportSummary": "dataset_build.src.imported_rows:ImportSummary",
+    "InputFile": "dataset_build.src.importers.input_file:InputFile",
     "Instruction": "dataset_build.src.records:Instruction",
     "MiniLM": "dataset_build.src.minilm:MiniLM",
     "MissingDependencyError": "dataset_build.src.errors:MissingDependencyError",
@@ -78,6 +85,7 @@ _HOME = {
     "call_expert": "dataset_build.src.calls:call_expert",
     "call_hub": "dataset_build.src.hub:call_hub",
     "comma_list": "dataset_build.src.arguments:comma_list",
+    "import_dataset": "dataset_build.src.importing:import_dataset",
     "load_expert": "dataset_build.src.model_loader:load_expert",
     "load_experts": "dataset_build.src.model_loader:load_experts",
     "load_instructions": "dataset_build.src.data_loader:load_instructions",
@@ -114,6 +122,9 @@ __all__ = [
     "ExpertError",
     "ExpertRefusedError",
     "ExpertUnavailableError",
+    "ImportFormat",
+    "ImportSummary",
+    "InputFile",
     "Instruction",
     "MiniLM",
     "MissingDependencyError",
@@ -133,6 +144,7 @@ __all__ = [
     "call_expert",
     "call_hub",
     "comma_list",
+    "import_dataset",
     "load_expert",
     "load_experts",
     "load_instructions",
