@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_build import ConfigError
-from dataset_build.src.near_duplicates import CROWD, RUN, SHORT, NearDuplicates
+from dataset_build.src.near_duplicates import CROWD, RUN, SHORT, NearDuplicates, _BandTable
 from dataset_build.src.sources.bundled.source import BundledSource
 from dataset_build.src.wording import digest, figures, normal, words
 
@@ -141,6 +141,24 @@ def test_documents_longer_than_the_sketch_are_estimated_within_a_tenth():
         exact = similarity(" ".join(text), " ".join(other))
         assert found(" ".join(text), " ".join(other)) == (exact >= 0.8)
         assert abs(exact - 0.8) > 0.1
+
+
+def test_a_document_and_its_first_two_thirds_are_two_thirds_similar():
+    text = [f"word{n:x}x" for n in range(3000)]
+    for threshold, expected in ((0.57, True), (0.77, False)):
+        assert found(" ".join(text), " ".join(text[:2000]), threshold) == expected
+
+
+def test_the_table_finds_everything_however_often_it_grew():
+    rng = random.Random(0)
+    added = [[rng.getrandbits(64) for _ in range(4)] for _ in range(3000)]
+    table = _BandTable()
+    for number, bands in enumerate(added):
+        table.add(bands, number)
+    for number, bands in enumerate(added):
+        for band in bands:
+            assert table.meets([band]) == [number]
+    assert table.meets([rng.getrandbits(64) for _ in range(1000)]) == []
 
 
 def test_many_texts_of_one_template_are_not_compared_with_each_other_and_copies_are_found_among_them():
