@@ -24,7 +24,6 @@ from dataset_build.src.arguments import Parser, comma_list, parse_columns, posit
 from dataset_build.src.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dataset_build.src.building import BuildResult
     from dataset_build.src.config import BuildConfig
 
 
@@ -35,7 +34,7 @@ def build_dataset(config: "BuildConfig", *, show_progress: bool = False) -> Path
 
     Raises:
         ConfigError: something asked for does not exist, or a finished dataset is in the way.
-        EarlyStopError: interrupted, with everything finished kept.
+        EarlyStopError: interrupted, the budget is met or the disk is full, with everything finished kept.
     """
     from dataset_build.src.building import build
 
@@ -66,11 +65,19 @@ def build_parser(prog: str | None = None) -> Parser:
     parser.add_boolean("--overwrite", help="replace the finished dataset at --output")
     add("--batch_size", type=positive_int, help="instructions per checkpoint and local-model batch (default: 20)")
     add("--max_iter", type=positive_int, help="at most this many instructions (default: 50000)")
-    add("--concurrency", type=positive_int, help="calls in flight per expert (default: 16)")
+    add("--concurrency", type=positive_int, help="calls in flight per expert at most (default: 16)")
+    add("--budget_usd", type=float, metavar="USD", help="what the build may spend, all its runs together")
+    parser.add_boolean("--partial", help="when the budget is met, write the dataset from what is there")
+    parser.add_boolean("--dry_run", help="say what would be asked and what it may cost; ask nobody, write nothing")
+    add("--prices", type=Path, metavar="F.yaml", help="model: price, for experts whose price is auto")
+    add("--deduplicate", choices=("none", "exact", "near"), help="which repeated instructions to drop (default: exact)")
+    add("--near_threshold", type=float, metavar="SHARE", help="of common word runs from which on two are near (0.8)")
+    add("--decontaminate", type=comma_list, metavar="A,B", help="files of test instructions to keep out")
     add("--workers", type=positive_int, help="processes for tools (default: one per core, at most 4)")
     add("--timeout_s", type=float, metavar="SECONDS", help="for one call (default: 60)")
     add("--retries", type=int, help="further tries after a failure that is worth one (default: 3)")
-    add("--engine", help="what runs the calls (default: local)")
+    add("--engine", help="what runs the calls: local or ray (default: local)")
+    add("--ray_address", metavar="ADDRESS", help="of the Ray cluster (default: start one here)")
     add("--seed", type=int, help="of everything random (default: 0)")
     parser.add_boolean("--quiet", default=False, help="no progress and no table")
     return parser
@@ -84,27 +91,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> int:
-    from dataset_build.src.building import build
+    from dataset_build.src.build_report import print_plan, print_result, warnings_of
+    from dataset_build.src.building import build, plan_build
 
-    result = build(resolve_config(arguments), show_progress=not arguments.quiet)
+    config = resolve_config(arguments)
+    if config.dry_run:
+        print_plan(plan_build(config))
+        return 0
+    result = build(config, show_progress=not arguments.quiet, on_plan=None if arguments.quiet else print_plan)
     if not arguments.quiet:
-        _print_table(result)
+        print_result(result)
         print(f"Dataset: {result.folder}")
         print(f"Next:    moe train --dataset {result.folder}")
-    for warning in warnings_of(result):
+    for warning in warnings_of(result.summary):
         print(f"Warning: {warning}", file=sys.stderr)
     return 0
 
 
 def resolve_config(arguments: argparse.Namespace) -> "BuildConfig":
     """Return the configuration that flags, file and defaults amount to."""
-    from dataset_build.src.config import BuildConfig, resolve
+    from dataset_build.src.config import BuildConfig, read_yaml, resolve
     from dataset_build.src.data_loader import parse_source
     from dataset_build.src.model_loader import parse_expert
 
     flags: dict[str, Any] = {
-        name: value for name, value in vars(arguments).items() if name not in {"config", "columns", "quiet"}
+        name: value for name, value in vars(arguments).items() if name not in {"config", "columns", "quiet", "prices"}
     }
+    if arguments.prices is not None:
+        flags["prices"] = read_yaml(arguments.prices)
     if arguments.sources is not None:
         flags["sources"] = [parse_source(text).model_dump() for text in arguments.sources]
     if arguments.experts is not None:
@@ -119,37 +133,3 @@ def resolve_config(arguments: argparse.Namespace) -> "BuildConfig":
         for source in config.sources
     ]
     return config.model_copy(update={"sources": mapped})
-
-
-def warnings_of(result: "BuildResult") -> list[str]:
-    """Return what a user should know about a dataset that was written all the same."""
-    summary = result.summary
-    silent = [name for name, expert in sorted(summary.experts.items()) if not expert.answered]
-    found = []
-    if silent:
-        whom = "no expert gave" if len(silent) == len(summary.experts) else f"{', '.join(silent)} did not give"
-        kinds = ", ".join(sorted({kind for name in silent for kind in summary.experts[name].errors}))
-        found.append(
-            f"{whom} a single answer ({kinds or 'never asked'}); when that is mended, "
-            "--use_existing_dataset True tries the failed calls again"
-        )
-    found += [
-        f"{count:,} answers have no score by {metric}: {reason}"
-        for (metric, reason), count in sorted(summary.unscored.items())
-    ]
-    return found
-
-
-def _print_table(result: "BuildResult") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{result.summary.instructions:,} instructions, {result.asked:,} calls in this run")
-    for name in ("expert", "mean score", "answered", "failed", "USD"):
-        table.add_column(name, justify="left" if name == "expert" else "right")
-    ranked = sorted(result.summary.experts.items(), key=lambda item: (-(item[1].mean_score or 0.0), item[0]))
-    for name, expert in ranked:
-        mean = "none" if expert.mean_score is None else f"{expert.mean_score:.3f}"
-        failed = ", ".join(f"{kind} {count:,}" for kind, count in expert.errors.most_common()) or "0"
-        table.add_row(name, mean, f"{expert.answered:,}", failed, f"{expert.cost_sum:.4g}")
-    Console().print(table)

@@ -1,13 +1,17 @@
 """The order of a build: check everything, open the journal, ask, score, write, move into place."""
 
 import asyncio
+import errno
 import json
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from dataset_build.src.budget import Budget, BudgetMetError, check_bounded
+from dataset_build.src.cleaning import Cleaner, CleaningReport
 from dataset_build.src.config import BuildConfig, ExpertConfig
 from dataset_build.src.dataset_builder import (
     DATASET_JSON,
@@ -19,16 +23,21 @@ from dataset_build.src.dataset_builder import (
     write_tables,
 )
 from dataset_build.src.dataset_card import dataset_facts, write_card
-from dataset_build.src.errors import ConfigError
+from dataset_build.src.errors import ConfigError, EarlyStopError
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
 from dataset_build.src.experts.base import Expert
+from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.options import names_secret
+from dataset_build.src.planning import BuildPlan, make_plan
 from dataset_build.src.progress import BuildProgress
 from dataset_build.src.querying import count_answered, query_all
-from dataset_build.src.records import Instruction
-from dataset_build.src.response_store import JOURNAL_NAME, ResponseStore, request_key
+from dataset_build.src.response_store import JOURNAL_NAME, DiskFullError, ResponseStore, request_key
 
+#: Options that say how a build runs, not what it makes.
+NOT_OF_THE_DATASET = {
+    "experts", "overwrite", "use_existing_dataset", "dry_run", "partial", "budget_usd", "ray_address",
+}  # fmt: skip
 # Notes in the journal: what kind of run it belongs to, and that its dataset was about to be moved into place.
 _PURPOSE, _PUBLISHING = "purpose", "publishing"
 
@@ -40,44 +49,114 @@ class BuildResult:
     folder: Path
     summary: DatasetSummary
     asked: int
+    cleaning: CleaningReport
 
 
-def build(config: BuildConfig, *, show_progress: bool = False) -> BuildResult:
+def build(
+    config: BuildConfig, *, show_progress: bool = False, on_plan: Callable[[BuildPlan], None] | None = None
+) -> BuildResult:
     """Build the dataset that `config` describes, resuming what an earlier run left.
 
     Nothing is written before sources, experts and metrics are known to exist.
 
+    Args:
+        config: What to build.
+        show_progress: On stderr.
+        on_plan: Told, before the first call, what is reused and what is paid, where a dataset is continued.
+
     Raises:
         ConfigError: something asked for does not exist, or a finished dataset is in the way.
-        EarlyStopError: interrupted, with everything finished kept.
+        EarlyStopError: interrupted, the budget is met or the disk is full, with everything finished kept.
     """
-    from dataset_build.src.data_loader import load_instructions
-    from dataset_build.src.model_loader import expert_configs, load_experts
-
     _check_output(config)
-    evaluator = Evaluator(config.metric)
-    experts = load_experts(config.experts)
-    configs = expert_configs(config.experts)
-    instructions: Sequence[Instruction] = load_instructions(config.sources, seed=config.seed, limit=config.max_iter)
-    evaluator.check(instructions)
-    for expert in experts:
-        expert.check()
-    columns = [_column(expert, expert_config) for expert, expert_config in zip(experts, configs, strict=True)]
-    with _open_journal(config.output) as store:
-        carried = _take_over(config, store)
-        if carried is not None:
-            keeps_metric = "metric" not in config.model_fields_set
-            instructions = _union(instructions, carried.instructions(), keeps_metric=keeps_metric)
-            evaluator.check(instructions)
-            store.put_many(carried.responses())
-            names = {column.name for column in columns}
-            columns += [column for column in carried.experts if column.name not in names]
-        asked = _ask(config, instructions, experts, store, show_progress)
-        if carried is None:
-            _check_anyone_answered(instructions, experts, store)
-        summary = _write(config, instructions, columns, store, evaluator)
-        store.delete()
-    return BuildResult(config.output, summary, asked)
+    with _Ingredients(config) as ingredients:
+        instructions, experts, columns = ingredients.instructions, ingredients.experts, ingredients.columns
+        ingredients.check()
+        with _open_journal(config.output) as store:
+            carried = _take_over(config, store)
+            if carried is not None:
+                columns = ingredients.continued(carried, store)
+                if on_plan is not None:
+                    on_plan(make_plan(instructions, experts, store, timeout_s=config.timeout_s))
+            stop: BudgetMetError | None = None
+            try:
+                asked = _ask(config, instructions, experts, store, show_progress)
+            except BudgetMetError as problem:
+                if not config.partial:
+                    raise
+                asked, stop = 0, problem
+            if carried is None:
+                _check_anyone_answered(instructions, experts, store)
+            summary = _write(config, ingredients, columns, store, show_progress)
+            store.delete()
+    if stop is not None:
+        raise EarlyStopError(
+            f"{stop.reason}; the dataset in {config.output} holds what was answered, and --use_existing_dataset True "
+            "adds the rest."
+        )
+    return BuildResult(config.output, summary, asked, ingredients.cleaner.report)
+
+
+def plan_build(config: BuildConfig) -> BuildPlan:
+    """Return what `build` would ask and what that may cost, without a call and without writing anything."""
+    with _Ingredients(config) as ingredients, TemporaryDirectory() as scratch:
+        output = config.output
+        is_continued = config.use_existing_dataset and (output / DATASET_JSON).is_file()
+        with ResponseStore(Path(scratch) / JOURNAL_NAME) as store:
+            if is_continued:
+                ingredients.continued(ExistingDataset(output), store)
+            if (output / JOURNAL_NAME).is_file():
+                with ResponseStore(output / JOURNAL_NAME) as earlier:
+                    store.carry(earlier.responses())
+            return make_plan(ingredients.instructions, ingredients.experts, store, timeout_s=config.timeout_s)
+
+
+class _Ingredients:
+    """What a configuration amounts to: instructions, experts, metrics; found, and not yet used."""
+
+    def __init__(self, config: BuildConfig) -> None:
+        from dataset_build.src.data_loader import gather
+        from dataset_build.src.decontamination import Decontaminator
+        from dataset_build.src.model_loader import expert_configs, load_experts
+
+        self._config = config
+        self.evaluator = Evaluator(config.metric)
+        self.experts = load_experts(config.experts, prices=config.prices)
+        self.configs = expert_configs(config.experts)
+        files = config.decontaminate
+        self.cleaner = Cleaner(
+            deduplicate=config.deduplicate,
+            near_threshold=config.near_threshold,
+            decontaminator=Decontaminator.from_files(files, near_threshold=config.near_threshold) if files else None,
+        )
+        self.instructions = gather(config.sources, seed=config.seed, limit=config.max_iter, cleaner=self.cleaner)
+        pairs = zip(self.experts, self.configs, strict=True)
+        self.columns = [_column(expert, expert_config) for expert, expert_config in pairs]
+
+    def check(self) -> None:
+        """Find out, without a call, whether the build can go to its end."""
+        self.evaluator.check(self.instructions.metrics())
+        for expert in self.experts:
+            expert.check()
+        if self._config.budget_usd is not None:
+            first = next(iter(self.instructions))
+            for expert in self.experts:
+                check_bounded(expert, first)
+
+    def continued(self, existing: ExistingDataset, store: ResponseStore) -> list[ExpertColumn]:
+        """Take over a finished dataset; returns the experts of both."""
+        keeps_metric = "metric" not in self._config.model_fields_set
+        self.instructions.merge(existing.instructions(), keeps_metric=keeps_metric)
+        self.evaluator.check(self.instructions.metrics())
+        store.carry(existing.responses())
+        names = {column.name for column in self.columns}
+        return self.columns + [column for column in existing.experts if column.name not in names]
+
+    def __enter__(self) -> "_Ingredients":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.instructions.close()
 
 
 def _check_output(config: BuildConfig) -> None:
@@ -144,38 +223,23 @@ def _column(expert: Expert, config: ExpertConfig) -> ExpertColumn:
         "config": without_secrets(config.model_dump(mode="json", exclude_none=True)),
         "request": request,
     }
-    return ExpertColumn(expert.name, request, facts)
+    return ExpertColumn(expert.name, request, facts, expert.model)
 
 
-def _union(fresh: Sequence[Instruction], existing: Sequence[Instruction], *, keeps_metric: bool) -> list[Instruction]:
-    """Return both without repeats; an instruction that is in both keeps the split it has, and the metric if told to."""
-    known = {instruction.id: instruction for instruction in existing}
-    merged = []
-    for one in fresh:
-        before = known.pop(one.id, None)
-        if before is not None:
-            metric = one.metric or before.metric if keeps_metric else one.metric
-            one = replace(one, split=before.split or one.split, metric=metric)
-        merged.append(one)
-    return merged + list(known.values())
-
-
-def _check_anyone_answered(
-    instructions: Sequence[Instruction], experts: Sequence[Expert], store: ResponseStore
-) -> None:
+def _check_anyone_answered(instructions: InstructionStore, experts: Sequence[Expert], store: ResponseStore) -> None:
     """Raise where every single call failed: such a dataset teaches nothing. The journal stays."""
     if count_answered(instructions, experts, store):
         return
-    failures = [response.error for response in store.of_instruction(instructions[0].id).values() if response.error]
+    failures = (response.error for _, response in store.responses() if response.error)
     raise ConfigError(
-        f"No expert gave a single answer; the first call ended in {failures[0] if failures else 'nothing'!r}. Nothing "
+        f"No expert gave a single answer; the first call ended in {next(failures, 'nothing')!r}. Nothing "
         "was written: mend that and run the same command again."
     )
 
 
 def _ask(
     config: BuildConfig,
-    instructions: Sequence[Instruction],
+    instructions: InstructionStore,
     experts: Sequence[Expert],
     store: ResponseStore,
     show_progress: bool,
@@ -183,13 +247,16 @@ def _ask(
     """Query what is missing; return how many calls finished."""
     done = count_answered(instructions, experts, store)
     total = len(instructions) * len(experts)
-    with BuildProgress(total, done, is_shown=show_progress) as progress:
+    budget = Budget(config.budget_usd, store.spent_usd)
+    with BuildProgress(total, done, is_shown=show_progress, budget_usd=config.budget_usd) as progress:
         asking = query_all(
             instructions,
             experts,
             store=store,
             config=config,
+            budget=budget,
             on_response=progress.add,
+            on_repeat=progress.add_repeat,
         )
         _run(asking)
     return progress.done - done
@@ -208,23 +275,40 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 def _write(
     config: BuildConfig,
-    instructions: Sequence[Instruction],
+    ingredients: _Ingredients,
     columns: Sequence[ExpertColumn],
     store: ResponseStore,
-    evaluator: Evaluator,
+    show_progress: bool,
 ) -> DatasetSummary:
-    output = config.output
+    output, evaluator = config.output, ingredients.evaluator
     try:
         staged = staging_folder(output)
-        summary = write_tables(staged, instructions, columns, store=store, evaluator=evaluator, seed=config.seed)
-        resolved = config.model_dump(mode="json", exclude={"experts", "overwrite", "use_existing_dataset"})
+        with BuildProgress(
+            len(ingredients.instructions), 0, is_shown=show_progress, noun="instructions to score and write"
+        ) as progress:
+            summary = write_tables(
+                staged,
+                ingredients.instructions,
+                columns,
+                store=store,
+                evaluator=evaluator,
+                seed=config.seed,
+                on_instruction=progress.step,
+            )
+        resolved = config.model_dump(mode="json", exclude=NOT_OF_THE_DATASET)
         resolved["sources"] = [without_secrets(source) for source in resolved["sources"]]
         facts = dataset_facts(summary, columns, config, resolved=resolved, metric_versions=evaluator.versions())
+        facts["cleaning"] = ingredients.cleaner.report.facts()
         (staged / "README.md").write_text(write_card(summary, facts), encoding="utf-8")
         (staged / DATASET_JSON).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         store.set_note(_PUBLISHING, summary.content_hash)
         publish(output)
     except OSError as problem:
+        if problem.errno == errno.ENOSPC:
+            raise DiskFullError(
+                f"The disk is full, and every response is kept in {output}; free some room: the same command only "
+                "writes the dataset."
+            ) from problem
         raise ConfigError(
             f"Cannot write {output}: {problem.strerror or problem}; choose another --output."
         ) from problem

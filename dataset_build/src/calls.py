@@ -1,4 +1,4 @@
-"""One call to one expert: deadline, retries, price. Building and serving both go through here.
+"""One call to one expert: its turn, its money, deadline, retries, price. Building and serving both go through here.
 
 Waits between tries grow exponentially with full jitter (Brooker, "Exponential Backoff and Jitter", AWS 2015): callers
 that failed together do not come back together.
@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
+from dataset_build.src.budget import Budget, BudgetMetError, at_most_usd
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, ExpertUnavailableError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
-from dataset_build.src.records import Answer, Instruction, Response
+from dataset_build.src.limits import CIRCUIT_OPEN, Endpoint
+from dataset_build.src.records import Answer, Instruction, Response, Usage
 
 T = TypeVar("T")
 
@@ -23,31 +26,145 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 LONGEST_RETRY_AFTER_S = 120.0
 
 
-async def call_expert(expert: Expert, instruction: Instruction, *, timeout_s: float, retries: int) -> Response:
+async def call_expert(
+    expert: Expert,
+    instruction: Instruction,
+    *,
+    timeout_s: float,
+    retries: int,
+    endpoint: Endpoint | None = None,
+    budget: Budget | None = None,
+    is_probe: bool = False,
+) -> Response:
     """Return the expert's response; whatever goes wrong is in its `error`, no `ExpertError` is raised.
 
     Args:
         expert: Whom to ask.
         instruction: What to ask.
-        timeout_s: Seconds each try may take.
+        timeout_s: Seconds each try may take, unless the expert has a `timeout_s` of its own.
         retries: Further tries after a failure that is worth one; a pause the endpoint asks for is kept.
+        endpoint: Whose turns and rates to keep; a call that its open breaker held back has the error `circuit_open`.
+        budget: What to set money aside from.
+        is_probe: Whether this call is the one that an open breaker lets through.
+
+    Raises:
+        BudgetMetError: there is no money for a first try.
     """
+    call = _Call(expert, instruction, expert.timeout_s or timeout_s, endpoint, budget, is_probe)
+    problem: ExpertError | None = None
     for attempt in range(retries + 1):
+        try:
+            result = await call.make()
+        except BudgetMetError:
+            if problem is None:
+                raise
+            break
+        if isinstance(result, Response):
+            return result
+        if result.kind == CIRCUIT_OPEN and problem is not None:
+            break  # why the earlier try failed says more
+        problem = result
+        if not problem.retryable or problem.kind == CIRCUIT_OPEN or attempt == retries:
+            break
+        if (problem.retry_after_s or 0.0) > LONGEST_RETRY_AFTER_S:
+            break
+        if problem.usage is not None:
+            call.at_risk += cost_of(expert, problem.usage)
+        await asyncio.sleep(pause_s(attempt, problem.retry_after_s))
+    assert problem is not None
+    return replace(failed(expert, instruction, problem, call.latency_s), at_risk=call.at_risk)
+
+
+class _Call:
+    """The tries of one call, and what they may have cost."""
+
+    def __init__(
+        self,
+        expert: Expert,
+        instruction: Instruction,
+        timeout_s: float,
+        endpoint: Endpoint | None,
+        budget: Budget | None,
+        is_probe: bool,
+    ) -> None:
+        self._expert = expert
+        self._instruction = instruction
+        self._timeout_s = timeout_s
+        self._endpoint = endpoint
+        self._budget = budget
+        self._is_probe = is_probe
+        self.latency_s: float | None = None
+        self.at_risk = 0.0
+
+    async def make(self) -> Response | ExpertError:
+        """Make one try, in its turn and with money set aside."""
+        endpoint = self._endpoint
+        if endpoint is None:
+            return await self._within_budget()
+        tokens = self._expected_tokens() if endpoint.counts_tokens else 0
+        try:
+            epoch = await endpoint.enter(tokens, is_probe=self._is_probe)
+        except ExpertUnavailableError as held_back:
+            return held_back
+        try:
+            result = await self._within_budget()
+        except BaseException:
+            endpoint.release()
+            raise
+        if isinstance(result, ExpertError):
+            endpoint.leave(epoch, result, is_probe=self._is_probe)
+        else:
+            used = (result.prompt_tokens or 0) + (result.completion_tokens or 0)
+            endpoint.leave(epoch, None, more_tokens=used - tokens if tokens and used else 0.0)
+        return result
+
+    def _expected_tokens(self) -> int:
+        return self._expert.estimate(self._instruction).prompt_tokens
+
+    async def _within_budget(self) -> Response | ExpertError:
+        budget = self._budget
+        reserved = 0.0
+        if budget is not None and budget.cap_usd is not None:
+            reserved = at_most_usd(self._expert, self._instruction, self._timeout_s) or 0.0
+            await budget.reserve(reserved)
+        spent = reserved  # what a call that is dropped in the middle may have cost
+        try:
+            result = await self._ask()
+            spent = self._spent_by(result)
+        finally:
+            if budget is not None:
+                budget.settle(reserved, spent)
+        if isinstance(result, ExpertError) or not self.at_risk:
+            return result
+        return replace(result, at_risk=self.at_risk)
+
+    def _spent_by(self, result: Response | ExpertError) -> float:
+        if isinstance(result, Response):
+            return result.cost or 0.0
+        if not result.may_be_billed or result.usage is not None:
+            return 0.0 if result.usage is None else cost_of(self._expert, result.usage)
+        price, estimate = self._expert.price, self._expert.estimate(self._instruction)
+        bound = price.at_most(estimate)
+        if bound is None:
+            bound = price.of_tokens(estimate.most_prompt_tokens, 0)
+        self.at_risk += bound
+        return bound
+
+    async def _ask(self) -> Response | ExpertError:
+        expert, instruction = self._expert, self._instruction
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(self._timeout_s):
                 answer = await _answer(expert, instruction)
             return answered(expert, instruction, answer, time.perf_counter() - started)
         except TimeoutError:
-            problem: ExpertError = timed_out(expert, timeout_s)
+            problem: ExpertError = timed_out(expert, self._timeout_s)
         except ExpertError as failure:
             problem = failure
         except Exception as crash:
             problem = crashed(expert, crash)
-        if not problem.retryable or attempt == retries or (problem.retry_after_s or 0) > LONGEST_RETRY_AFTER_S:
-            break
-        await asyncio.sleep(pause_s(attempt, problem.retry_after_s))
-    return failed(expert, instruction, problem, time.perf_counter() - started)
+        self.latency_s = time.perf_counter() - started
+        return problem
 
 
 async def _answer(expert: Expert, instruction: Instruction) -> Answer:
@@ -125,13 +242,32 @@ def answered(expert: Expert, instruction: Instruction, answer: Answer, latency_s
 
 
 def failed(expert: Expert, instruction: Instruction, problem: ExpertError, latency_s: float | None = None) -> Response:
-    """Return a failure as a response; what it cost is unknown, so it has no cost."""
-    return Response(instruction.id, expert.name, error=problem.as_field(), latency_s=latency_s)
+    """Return a failure as a response; it has a cost only where the endpoint said what it charges for it."""
+    if problem.usage is None:
+        return Response(instruction.id, expert.name, error=problem.as_field(), latency_s=latency_s)
+    return Response(
+        instruction.id,
+        expert.name,
+        error=problem.as_field(),
+        latency_s=latency_s,
+        cost=cost_of(expert, problem.usage),
+        prompt_tokens=problem.usage.prompt_tokens,
+        completion_tokens=problem.usage.completion_tokens,
+        cached_tokens=problem.usage.cached_tokens,
+        reasoning_tokens=problem.usage.reasoning_tokens,
+    )
+
+
+def cost_of(expert: Expert, usage: Usage) -> float:
+    """Return the USD of tokens by the expert's price."""
+    return expert.price.of_tokens(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
 
 
 def timed_out(expert: Expert, seconds: float) -> ExpertUnavailableError:
-    """Return the error of a call that took longer than `seconds`."""
-    return ExpertUnavailableError(f"no answer within {seconds:g} s", expert=expert.name, kind="timeout")
+    """Return the error of a call that took longer than `seconds`; the endpoint may finish and charge for it."""
+    return ExpertUnavailableError(
+        f"no answer within {seconds:g} s", expert=expert.name, kind="timeout", may_be_billed=True
+    )
 
 
 def crashed(expert: Expert, crash: Exception) -> ExpertCrashedError:

@@ -44,6 +44,10 @@ class ExpertConfig(BaseModel):
     """One expert: who provides it, and the provider's own options (every further key). A text is the provider.
 
     Attributes:
+        provider: Who runs it.
+        name: How the dataset and the router call it.
+        price: What it charges; "auto" looks its model up in the price table.
+        description: One line for people and for routing language models.
         concurrency: Calls in flight at most; None means the build's `concurrency`.
         requests_per_minute: Requests started per minute at most; None means no limit.
         tokens_per_minute: Tokens read and written per minute at most; None means no limit.
@@ -53,7 +57,7 @@ class ExpertConfig(BaseModel):
 
     provider: str
     name: Annotated[str, AfterValidator(_check_name)] | None = None
-    price: PriceConfig | None = None
+    price: PriceConfig | Literal["auto"] | None = None
     description: str | None = None
     concurrency: Annotated[int, Field(ge=1)] | None = None
     requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -70,11 +74,19 @@ class ExpertConfig(BaseModel):
 
 
 class SourceConfig(BaseModel):
-    """One source and its own options (every further key). A text is the source."""
+    """One source and its own options (every further key). A text is the source.
+
+    Attributes:
+        source: A registered name, a file, or `hf:org/name`.
+        weight: Its share of the mixture, beside the weights of the other sources.
+        limit: At most this many instructions from it.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     source: str
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    limit: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -98,11 +110,19 @@ class BuildConfig(BaseModel):
         overwrite: Whether a finished dataset at `output` may be replaced.
         batch_size: Instructions per checkpoint, and per batch of a local model.
         max_iter: At most this many instructions.
-        concurrency: Calls in flight per expert.
+        concurrency: Calls in flight per expert at most; fewer where its endpoint protests.
+        budget_usd: What the build may spend, all its runs together; None means no cap.
+        partial: Whether to write the dataset from what is there when the budget is met.
+        dry_run: Whether only to say what would be asked and what it may cost.
+        prices: Model -> price, for experts whose price is "auto"; over the table that comes with the toolkit.
+        deduplicate: What counts as an instruction that came before.
+        near_threshold: From which share of common word runs on two texts are nearly the same.
+        decontaminate: Files of test instructions that the dataset must not hold.
         workers: Processes for tools on this machine; None means one per core, at most four.
         timeout_s: Seconds one call may take.
         retries: Further tries after a failure that is worth one.
         engine: Which engine runs the calls.
+        ray_address: The Ray cluster of engine `ray`; None starts one on this machine.
         seed: Of everything random.
     """
 
@@ -120,7 +140,15 @@ class BuildConfig(BaseModel):
     workers: Annotated[int, Field(ge=1)] | None = None
     timeout_s: Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S)] = 60.0
     retries: Annotated[int, Field(ge=0)] = 3
-    engine: Literal["local"] = "local"
+    budget_usd: USD | None = None
+    partial: bool = False
+    dry_run: bool = False
+    prices: dict[str, PriceConfig] = {}
+    deduplicate: Literal["none", "exact", "near"] = "exact"
+    near_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    decontaminate: list[Path] = []
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
     seed: int = 0
 
 

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dataset_build.src.cleaning import Cleaner
 from dataset_build.src.config import SourceConfig, validate
 from dataset_build.src.errors import ConfigError, DataError
+from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.mixing import in_proportion
 from dataset_build.src.options import check_options
 from dataset_build.src.records import Instruction
 from dataset_build.src.registry import nearest
@@ -20,7 +23,7 @@ FILE_ENDINGS = (".jsonl", ".csv", ".parquet")
 
 
 def load_instructions(configs: Sequence[SourceConfig], *, seed: int = 0, limit: int | None = None) -> list[Instruction]:
-    """Return the instructions of all sources, taken in turn, so that a limit keeps some of each.
+    """Return the instructions of all sources, mixed by their weights, so that a limit keeps some of each.
 
     An id that came before is dropped; the same text with another reference has another id and stays.
 
@@ -33,31 +36,47 @@ def load_instructions(configs: Sequence[SourceConfig], *, seed: int = 0, limit: 
         ConfigError: a source or option is unknown, or a source cannot be found or reached.
         DataError: there are no instructions, a row is not usable, or one id stands for two texts.
     """
+    with gather(configs, seed=seed, limit=limit) as store:
+        return list(store)
+
+
+def gather(
+    configs: Sequence[SourceConfig], *, seed: int = 0, limit: int | None = None, cleaner: Cleaner | None = None
+) -> InstructionStore:
+    """Return the same as `load_instructions`, on disk instead of in memory.
+
+    Args:
+        configs: The sources.
+        seed: Of everything random in them.
+        limit: At most this many; None means all.
+        cleaner: What drops duplicates and contaminated instructions; None drops only repeated ids.
+    """
     loaded = [load_source(config) for config in configs]
     if limit is not None and limit < 1:
         raise ConfigError(f"The limit is {limit}; it must be at least 1.")
-    found: dict[str, Instruction] = {}
-    duplicates = 0
-    for instruction in _in_turn([source.instructions(seed=seed, limit=limit) for source in loaded]):
-        earlier = found.get(instruction.id)
-        if earlier is None:
-            found[instruction.id] = instruction
-        elif earlier.text == instruction.text:
-            duplicates += 1
-        else:
-            raise DataError(
-                f"Instruction id {instruction.id!r} stands for two texts, {earlier.text[:40]!r} and "
-                f"{instruction.text[:40]!r}; give each its own id, or leave the column out."
-            )
-        if limit is not None and len(found) >= limit:
-            break
-    names = ", ".join(config.source for config in configs)
-    if not found:
-        raise DataError(f"The sources hold no instructions: {names}. Give at least one instruction.")
+    streams: list[Iterator[Instruction]] = [source.instructions(seed=seed, limit=None) for source in loaded]
+    if cleaner is not None:
+        streams = [cleaner.kept(stream) for stream in streams]
+    mixed = in_proportion(streams, [config.weight for config in configs], [config.limit for config in configs])
+    store = InstructionStore()
+    try:
+        duplicates = 0
+        for instruction in mixed:
+            duplicates += not store.add(instruction)
+            if limit is not None and len(store) >= limit:
+                break
+        names = ", ".join(config.source for config in configs)
+        if not len(store):
+            raise DataError(f"The sources hold no instructions: {names}. Give at least one instruction.")
+    except BaseException:
+        store.close()
+        raise
     if duplicates:
-        logger.info("%d of %d instructions came twice and were dropped", duplicates, duplicates + len(found))
-    logger.info("%d instructions from %s", len(found), names)
-    return list(found.values())
+        logger.info("%d of %d instructions came twice and were dropped", duplicates, duplicates + len(store))
+    if cleaner is not None:
+        cleaner.report.log()
+    logger.info("%d instructions from %s", len(store), names)
+    return store
 
 
 def load_source(config: SourceConfig) -> Source:
@@ -103,14 +122,3 @@ def parse_source(text: str, *, options: Mapping[str, Any] | None = None) -> Sour
             f"a file ({', '.join(FILE_ENDINGS)}), hf:org/name."
         )
     return validate(SourceConfig, {"source": name, **given}, where=f"Source {text!r}")
-
-
-def _in_turn(streams: Sequence[Iterator[Instruction]]) -> Iterator[Instruction]:
-    waiting = list(streams)
-    while waiting:
-        for stream in list(waiting):
-            instruction = next(stream, None)
-            if instruction is None:
-                waiting.remove(stream)
-            else:
-                yield instruction

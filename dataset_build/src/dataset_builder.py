@@ -8,14 +8,24 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_build.src.errors import DataError
 from dataset_build.src.evaluator import Evaluator
-from dataset_build.src.records import COLUMNS, SPLITS, Instruction, Response, Score, storable
+from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.records import (
+    CALL_COLUMNS,
+    COLUMNS,
+    SPLITS,
+    Instruction,
+    Response,
+    Score,
+    serves_another_model,
+    storable,
+)
 from dataset_build.src.response_store import ResponseStore
 
 if TYPE_CHECKING:
@@ -32,38 +42,85 @@ ROW_GROUP = 20_000
 
 @dataclass(frozen=True, slots=True)
 class ExpertColumn:
-    """One expert of the dataset: whose responses to take from the journal, and what `dataset.json` says of it."""
+    """One expert of the dataset: whose responses to take from the journal, and what `dataset.json` says of it.
+
+    Attributes:
+        name: As the dataset calls it.
+        request: The key of its responses in the journal.
+        facts: What `dataset.json` says of it.
+        model: What its endpoint was asked for, where there is such a thing.
+    """
 
     name: str
     request: str
     facts: Mapping[str, Any]
+    model: str | None = None
+
+
+@dataclass(slots=True)
+class CostCell:
+    """What one expert cost and scored in one category; failed calls are not in the score."""
+
+    calls: int = 0
+    cost_sum: float = 0.0
+    scored: int = 0
+    score_sum: float = 0.0
 
 
 @dataclass(slots=True)
 class ExpertSummary:
-    """What one expert did over the whole dataset."""
+    """What one expert did over the whole dataset.
 
+    Attributes:
+        answered: Calls that gave an answer.
+        missing: Instructions that it was never asked, because it was down or the money was spent.
+        scored: Answers with a score.
+        score_sum: The sum of those scores.
+        cost_sum: USD of all its calls.
+        errors: Failed calls by kind.
+        truncated: Answers that reached their length limit.
+        estimated: Answers whose tokens are our estimate.
+        other_models: Models that answered in place of the one asked for.
+        by_category: Category -> cost and score.
+    """
+
+    model: str | None = None
     answered: int = 0
+    missing: int = 0
     scored: int = 0
     score_sum: float = 0.0
     cost_sum: float = 0.0
     errors: Counter[str] = field(default_factory=Counter)
+    truncated: int = 0
+    estimated: int = 0
+    other_models: Counter[str] = field(default_factory=Counter)
+    by_category: dict[str, CostCell] = field(default_factory=dict)
 
     @property
     def mean_score(self) -> float | None:
         """Mean over the scored responses; failed calls are not in it. None when there is none."""
         return self.score_sum / self.scored if self.scored else None
 
-    def add(self, response: Response, score: Score) -> None:
+    def add(self, response: Response, score: Score, category: str) -> None:
         """Count one response."""
-        self.cost_sum += response.cost or 0.0
+        cost = response.cost or 0.0
+        self.cost_sum += cost
+        cell = self.by_category.setdefault(category, CostCell())
+        cell.calls += 1
+        cell.cost_sum += cost
         if response.text is None:
             self.errors[response.error_kind or "error"] += 1
             return
         self.answered += 1
+        self.truncated += response.finish_reason == "length"
+        self.estimated += response.tokens_estimated
+        if serves_another_model(self.model, response.model):
+            self.other_models[response.model or ""] += 1
         if score.value is not None:
             self.scored += 1
             self.score_sum += score.value
+            cell.scored += 1
+            cell.score_sum += score.value
 
 
 @dataclass(slots=True)
@@ -92,13 +149,18 @@ class DatasetSummary:
     def add(self, instruction: Instruction, split: str, scores: Sequence[float | None]) -> None:
         """Count one instruction and the scores of its responses."""
         self.instructions += 1
-        self.categories[instruction.category or "(none)"] += 1
+        self.categories[category_of(instruction)] += 1
         self.splits[split] += 1
         known = [score for score in scores if score is not None]
         if len(known) > 1:
             self.compared += 1
             self.nobody_right += max(known) == 0.0
             self.all_equal += min(known) == max(known)
+
+
+def category_of(instruction: Instruction) -> str:
+    """Return the category as reports call it."""
+    return instruction.category or "(none)"
 
 
 def assign_splits(instructions: Sequence[Instruction], seed: int) -> dict[str, str]:
@@ -110,21 +172,33 @@ def assign_splits(instructions: Sequence[Instruction], seed: int) -> dict[str, s
     Raises:
         DataError: a source names a split that does not exist.
     """
-    of_text: dict[str, str] = {}
+    of_text: dict[str, set[str]] = {}
     for instruction in instructions:
-        split = instruction.split
-        if split is None:
-            continue
+        if instruction.split is not None:
+            of_text.setdefault(instruction.text, set()).add(instruction.split)
+    return {one.id: split_of(one, of_text.get(one.text, ()), seed) for one in instructions}
+
+
+def split_of(instruction: Instruction, given: Collection[str], seed: int) -> str:
+    """Return the split of an instruction.
+
+    Args:
+        instruction: Which one.
+        given: The splits that sources gave to instructions of its text.
+        seed: Of the hash that decides where no source does.
+
+    Raises:
+        DataError: a source names a split that does not exist.
+    """
+    if not given:
+        return _split_by_hash(instruction.text, seed)
+    for split in sorted(given):
         if split not in SPLITS:
             raise DataError(
                 f"Instruction {instruction.id} of {instruction.source} has split {split!r}; expected one of "
                 f"{', '.join(SPLITS)}."
             )
-        of_text[instruction.text] = max(of_text.get(instruction.text, split), split, key=SPLITS.index)
-    return {
-        instruction.id: of_text.get(instruction.text) or _split_by_hash(instruction.text, seed)
-        for instruction in instructions
-    }
+    return max(given, key=SPLITS.index)
 
 
 def _split_by_hash(text: str, seed: int) -> str:
@@ -135,36 +209,37 @@ def _split_by_hash(text: str, seed: int) -> str:
 
 def write_tables(
     folder: Path,
-    instructions: Sequence[Instruction],
+    instructions: InstructionStore,
     experts: Sequence[ExpertColumn],
     *,
     store: ResponseStore,
     evaluator: Evaluator,
     seed: int,
+    on_instruction: Callable[[], None] = lambda: None,
 ) -> DatasetSummary:
     """Score every response in the journal and write `data/*.parquet`, sorted by instruction id and expert.
 
-    A split without instructions gets no file.
+    A split without instructions gets no file. `on_instruction` is called after each instruction.
     """
-    splits = assign_splits(instructions, seed)
-    summary = DatasetSummary({expert.name: ExpertSummary() for expert in experts})
+    summary = DatasetSummary({expert.name: ExpertSummary(expert.model) for expert in experts})
     writer = _SplitWriter(folder / "data", instructions)
     digest = hashlib.sha256()
     columns = sorted(experts, key=lambda expert: expert.name)
     try:
-        for instruction in sorted(instructions, key=lambda one: one.id):
-            split = splits[instruction.id]
+        for instruction in instructions.by_id():
+            split = split_of(instruction, instructions.given_splits(instruction.text), seed)
             responses = store.of_instruction(instruction.id)
             scores: list[float | None] = []
             for expert in columns:
                 response = responses.get((expert.name, expert.request))
                 if response is None:
+                    summary.experts[expert.name].missing += 1
                     continue
                 score = evaluator.score(instruction, response)
                 row = _row(instruction, split, response, score)
                 writer.add(split, row, instruction.extra)
                 digest.update(_deterministic(row, response))
-                summary.experts[expert.name].add(response, score)
+                summary.experts[expert.name].add(response, score, category_of(instruction))
                 summary.metrics[score.metric] += 1
                 if score.value is None and response.text is not None:
                     summary.unscored[score.metric, score.reason or "no reason given"] += 1
@@ -172,6 +247,7 @@ def write_tables(
             if scores:
                 summary.responses += len(scores)
                 summary.add(instruction, split, scores)
+            on_instruction()
     finally:
         writer.close()
     summary.content_hash = digest.hexdigest()
@@ -196,15 +272,23 @@ def _row(instruction: Instruction, split: str, response: Response, score: Score)
         "latency_s": response.latency_s,
         "error": response.error,
         "model": response.model,
+        "finish_reason": response.finish_reason,
+        "first_token_s": response.first_token_s,
+        "cached_tokens": response.cached_tokens,
+        "reasoning_tokens": response.reasoning_tokens,
+        "tokens_estimated": response.tokens_estimated if response.text is not None else None,
+        "samples": json.dumps(response.samples) if response.samples else None,
     }
     return {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
+#: Columns that two builds of the same configuration agree on: what they asked and were told, not what was measured.
+_AGREED = list(COLUMNS)[: list(COLUMNS).index("cost")]
+
+
 def _deterministic(row: Mapping[str, Any], response: Response) -> bytes:
-    """Return what two builds of the same configuration agree on: not what was measured, not the words of an error."""
-    measured = {"cost", "latency_s", "prompt_tokens", "completion_tokens", "model", "error"}
-    kept = [row[name] for name in COLUMNS if name not in measured]
-    return json.dumps([*kept, response.error_kind]).encode() + b"\n"
+    agreed = [row[name] for name in _AGREED]
+    return json.dumps([*agreed, response.error_kind, *response.samples]).encode() + b"\n"
 
 
 #: Types of the values of a further column -> its type; anything else is text.
@@ -219,14 +303,14 @@ _KINDS = {
 class _SplitWriter:
     """Parquet files, one per split, written a row group at a time."""
 
-    def __init__(self, folder: Path, instructions: Sequence[Instruction]) -> None:
+    def __init__(self, folder: Path, instructions: InstructionStore) -> None:
         import pyarrow as pa
 
         self._folder = folder
         self._extras = _extra_columns(instructions)
-        kinds = {"string": pa.string(), "double": pa.float64(), "int64": pa.int64()}
+        kinds = {"string": pa.string(), "double": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
         self._schema = pa.schema(
-            [(name, kinds[kind]) for name, kind in COLUMNS.items()]
+            [(name, kinds[kind]) for name, kind in {**COLUMNS, **CALL_COLUMNS}.items()]
             + [(name, kind) for name, (_, kind) in self._extras.items()]
         )
         self._rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
@@ -259,22 +343,25 @@ class _SplitWriter:
         self._rows[split] = []
 
 
-def _extra_columns(instructions: Sequence[Instruction]) -> "dict[str, tuple[str, pa.DataType]]":
+def _extra_columns(instructions: InstructionStore) -> "dict[str, tuple[str, pa.DataType]]":
     """Return column name -> (key in `Instruction.extra`, type), sorted.
 
     Values of mixed types become text, and so do whole numbers beyond 64 bits.
     """
     import pyarrow as pa
 
-    keys = sorted({key for instruction in instructions for key in instruction.extra})
+    kinds: dict[str, set[type]] = {}
+    for extra in instructions.extras():
+        for key, value in extra.items():
+            found = kinds.setdefault(key, set())
+            if value is not None:
+                is_beyond = type(value) is int and abs(value) >= 2**63
+                found.add(str if is_beyond else type(value))
     columns: dict[str, tuple[str, pa.DataType]] = {}
-    for key in keys:
-        values = [value for one in instructions if (value := one.extra.get(key)) is not None]
-        kinds = frozenset(type(value) for value in values)
-        kind = _KINDS.get(kinds, "string")
-        if int in kinds and any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
-            kind = "string"
-        columns[f"{key}_of_instruction" if key in COLUMNS else key] = (key, pa.type_for_alias(kind))
+    for key in sorted(kinds):
+        kind = _KINDS.get(frozenset(kinds[key]), "string")
+        taken = key in COLUMNS or key in CALL_COLUMNS
+        columns[f"{key}_of_instruction" if taken else key] = (key, pa.type_for_alias(kind))
     return columns
 
 

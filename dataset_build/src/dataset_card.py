@@ -51,6 +51,18 @@ def dataset_facts(
             "splits": {split: summary.splits[split] for split in SPLITS},
             "categories": dict(sorted(summary.categories.items())),
         },
+        "costs": {
+            name: {
+                category: {"calls": cell.calls, "usd": cell.cost_sum}
+                for category, cell in sorted(expert.by_category.items())
+            }
+            for name, expert in sorted(summary.experts.items())
+        },
+        "truncated": {name: expert.truncated for name, expert in sorted(summary.experts.items()) if expert.truncated},
+        "other_models": {
+            name: dict(expert.other_models) for name, expert in sorted(summary.experts.items()) if expert.other_models
+        },
+        "missing": {name: expert.missing for name, expert in sorted(summary.experts.items()) if expert.missing},
         "content_hash": summary.content_hash,
     }
 

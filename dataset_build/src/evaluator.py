@@ -25,22 +25,34 @@ class Evaluator:
         self._scorers: dict[str, Scorer] = {}
         self._scorer(default_metric)
 
-    def check(self, instructions: Iterable[Instruction]) -> None:
-        """Make sure that every metric the instructions name exists, before anything is paid for.
+    def check(self, metrics: Iterable[str]) -> None:
+        """Make sure that every metric that instructions name exists, before anything is paid for.
 
         Raises:
             ConfigError: one does not.
         """
-        for metric in {instruction.metric for instruction in instructions if instruction.metric}:
+        for metric in metrics:
             self._scorer(metric)
 
     def score(self, instruction: Instruction, response: Response) -> Score:
-        """Return the score of a response; a failed call has none, and neither has a response its scorer chokes on."""
+        """Return the score of a response: the mean over its samples, where it has several.
+
+        A failed call has none, and neither has a response that its scorer chokes on.
+        """
         metric = instruction.metric or self.default_metric
         if response.text is None:
             return Score(None, metric, f"failed call: {response.error_kind}")
+        scores = [self._score(metric, instruction, text, response) for text in response.samples or (response.text,)]
+        if len(scores) == 1:
+            return scores[0]
+        unscored = [score.reason for score in scores if score.value is None]
+        if unscored:
+            return Score(None, metric, f"{len(unscored)} of {len(scores)} samples: {unscored[0]}")
+        return Score(sum(score.value or 0.0 for score in scores) / len(scores), metric)
+
+    def _score(self, metric: str, instruction: Instruction, text: str, response: Response) -> Score:
         try:
-            return self._scorer(metric).score(instruction, response.text)
+            return self._scorer(metric).score(instruction, text)
         except Exception as problem:
             reason = f"{type(problem).__name__}: {problem}"
             logger.warning(

@@ -1,5 +1,6 @@
 """Read back a finished dataset, so that a build can continue from it without paying for anything twice."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from dataset_build.src.dataset_builder import ExpertColumn
 from dataset_build.src.errors import DataError
 from dataset_build.src.interchange import read_dataset_json
-from dataset_build.src.records import COLUMNS, SPLITS, Instruction, Response
+from dataset_build.src.records import CALL_COLUMNS, COLUMNS, SPLITS, Instruction, Response
 
 _BATCH_ROWS = 5_000
 
@@ -33,12 +34,13 @@ class ExistingDataset:
                 f"{folder / 'dataset.json'} lacks {problem}; build the dataset anew with --overwrite."
             ) from None
 
-    def instructions(self) -> list[Instruction]:
-        """Return its instructions, with the split and the metric they have there."""
-        found: dict[str, Instruction] = {}
-        for row in self._rows():
-            if row["instruction_id"] not in found:
-                found[row["instruction_id"]] = Instruction(
+    def instructions(self) -> Iterator[Instruction]:
+        """Yield its instructions, with the split and the metric they have there."""
+        before = None
+        for row in self._rows():  # the rows of one instruction stand together
+            if row["instruction_id"] != before:
+                before = row["instruction_id"]
+                yield Instruction(
                     id=row["instruction_id"],
                     text=row["instruction"],
                     category=row["category"],
@@ -46,9 +48,10 @@ class ExistingDataset:
                     source=row["source"],
                     split=row["split"],
                     metric=row["metric"],
-                    extra={name: value for name, value in row.items() if name not in COLUMNS},
+                    extra={
+                        name: value for name, value in row.items() if name not in COLUMNS and name not in CALL_COLUMNS
+                    },
                 )
-        return list(found.values())
 
     def responses(self) -> Iterator[tuple[str, Response]]:
         """Yield (request, response) for every row."""
@@ -67,6 +70,12 @@ class ExistingDataset:
                         cost=row["cost"],
                         latency_s=row["latency_s"],
                         model=row["model"],
+                        finish_reason=row.get("finish_reason"),
+                        first_token_s=row.get("first_token_s"),
+                        cached_tokens=row.get("cached_tokens"),
+                        reasoning_tokens=row.get("reasoning_tokens"),
+                        tokens_estimated=bool(row.get("tokens_estimated")),
+                        samples=tuple(json.loads(row.get("samples") or "[]")),
                     ),
                 )
 

@@ -5,15 +5,16 @@ every expert recorded in its file. Everything else names a provider.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset_build.src.config import ExpertConfig, load_yaml, validate
+from dataset_build.src.config import ExpertConfig, PriceConfig, load_yaml, validate
 from dataset_build.src.errors import ConfigError
 from dataset_build.src.experts import providers
 from dataset_build.src.experts.base import Expert, ToolExpert
 from dataset_build.src.experts.tools import tools
+from dataset_build.src.limits import Limits
 from dataset_build.src.options import check_options, refuse_secrets
 from dataset_build.src.records import Price
 from dataset_build.src.registry import nearest
@@ -23,22 +24,30 @@ EMBEDDED = "embedded"
 SHORTHAND = {"replay": "path", "transformers_local": "model"}
 
 
-def load_experts(configs: Sequence[ExpertConfig]) -> list[Expert]:
+def load_experts(configs: Sequence[ExpertConfig], *, prices: Mapping[str, PriceConfig] | None = None) -> list[Expert]:
     """Return the experts, in order; `embedded` and `replay` without a name become several.
+
+    Args:
+        configs: The experts.
+        prices: Model -> price, for those whose price is "auto".
 
     Raises:
         ConfigError: a provider or option is unknown, an option is missing, or two experts have one name.
         MissingDependencyError: an expert's optional package is not installed.
     """
-    experts = [load_expert(config) for config in expert_configs(configs)]
+    experts = [load_expert(config, prices=prices) for config in expert_configs(configs)]
     twice = [name for name, count in Counter(expert.name for expert in experts).items() if count > 1]
     if twice:
         raise ConfigError(f"Two experts are called {twice[0]!r}; give each its own `name`.")
     return experts
 
 
-def load_expert(config: ExpertConfig) -> Expert:
+def load_expert(config: ExpertConfig, *, prices: Mapping[str, PriceConfig] | None = None) -> Expert:
     """Return the one expert a configuration describes.
+
+    Args:
+        config: The expert.
+        prices: Model -> price, for one whose price is "auto".
 
     Raises:
         ConfigError: as `load_experts`, and for a configuration that stands for several experts.
@@ -50,16 +59,35 @@ def load_expert(config: ExpertConfig) -> Expert:
     expert_class = providers[config.provider] if config.provider in providers else tools[config.provider]
     given: dict[str, Any] = {"name": config.name or default_name(config), **config.options()}
     where = f"Expert {given['name']!r}"
-    if config.price is not None:
+    if config.price == "auto":
+        given["price"] = _price_from_table(config, where, prices or {})
+    elif config.price is not None:
         given["price"] = Price(**config.price.model_dump())
     if config.description is not None:
         given["description"] = config.description
     checked = check_options(expert_class, given, where=where)
     refuse_secrets(config.options(), where=where)
     expert = expert_class(**checked)
+    limits = Limits(config.concurrency, config.requests_per_minute, config.tokens_per_minute)
+    if limits != Limits():
+        expert.limits = limits
     if isinstance(expert, ToolExpert):
         expert.options = config.options()
     return expert
+
+
+def _price_from_table(config: ExpertConfig, where: str, prices: Mapping[str, PriceConfig]) -> Price:
+    from dataset_build.src.price_table import look_up
+
+    model, url = config.options().get("model"), config.options().get("base_url")
+    overrides = {name: Price(**price.model_dump()) for name, price in prices.items()}
+    price = look_up(str(model), None if url is None else str(url), overrides)
+    if price is None:
+        raise ConfigError(
+            f"{where}: no price of the model {model!r} is known; state its `price` in USD per million tokens, or add "
+            "the model under `prices:`."
+        )
+    return price
 
 
 def expert_configs(configs: Sequence[ExpertConfig]) -> list[ExpertConfig]:

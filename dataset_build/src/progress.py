@@ -22,16 +22,30 @@ class BuildProgress:
     Args:
         total: Responses the finished dataset will have.
         done: How many of them were there before.
+        budget_usd: What may be spent, for the line; None means no cap.
+        noun: What is counted.
         is_shown: False keeps silent.
         stream: Where to write; None means stderr.
     """
 
-    def __init__(self, total: int, done: int, *, is_shown: bool = True, stream: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        total: int,
+        done: int,
+        *,
+        is_shown: bool = True,
+        stream: TextIO | None = None,
+        budget_usd: float | None = None,
+        noun: str = "responses to collect",
+    ) -> None:
         self.total = total
         self.done = done
         self.cost = 0.0
         self.errors: Counter[str] = Counter()
         self._before = done
+        self._budget = "" if budget_usd is None else f" of {budget_usd:g}"
+        self._task_noun = noun
+        self._noun = noun.partition(" ")[0]
         self._is_shown = is_shown
         self._stream = stream or sys.stderr
         self._started = time.monotonic()
@@ -49,7 +63,7 @@ class BuildProgress:
             self._bar.start()
         else:
             there = f", {self.done:,} of them there already" if self.done else ""
-            self._say(f"{self.total:,} responses to collect{there}")
+            self._say(f"{self.total:,} {self._task_noun}{there}")
             self._next_line = 1 + LINES * self.done // max(1, self.total)
         return self
 
@@ -62,10 +76,21 @@ class BuildProgress:
 
     def add(self, response: Response) -> None:
         """Count one finished response."""
-        self.done += 1
-        self.cost += response.cost or 0.0
+        self._count(response)
+        self.step()
+
+    def add_repeat(self, response: Response) -> None:
+        """Count a response to a call that had failed before: it costs, and it is no further one."""
+        self._count(response)
+
+    def _count(self, response: Response) -> None:
+        self.cost += (response.cost or 0.0) + response.at_risk
         if response.error is not None:
             self.errors[response.error_kind or "error"] += 1
+
+    def step(self) -> None:
+        """Count one thing done, and show it from time to time."""
+        self.done += 1
         if not self._is_shown:
             return
         if self._bar is not None:
@@ -80,9 +105,8 @@ class BuildProgress:
         rate = (self.done - self._before) / elapsed if elapsed > 0 else 0.0
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.errors.most_common(4))
         errors = f", errors: {kinds}" if kinds else ""
-        return (
-            f"{self.done:,} of {self.total:,} responses, {rate:,.0f}/s, {elapsed:,.0f} s, USD {self.cost:.4g}{errors}"
-        )
+        cost = f", USD {self.cost:.4g}{self._budget}" if self._noun == "responses" else ""
+        return f"{self.done:,} of {self.total:,} {self._noun}, {rate:,.0f}/s, {elapsed:,.0f} s{cost}{errors}"
 
     def _say(self, line: str) -> None:
         self._stream.write(line + "\n")
@@ -99,7 +123,7 @@ class BuildProgress:
             console=Console(file=self._stream),
             auto_refresh=False,
         )
-        return bar, bar.add_task("responses", total=self.total, completed=self.done, facts="")
+        return bar, bar.add_task(self._noun, total=self.total, completed=self.done, facts="")
 
     def _draw(self) -> None:
         assert self._bar is not None

@@ -1,57 +1,70 @@
 """Ask every expert every instruction that has no answer yet, and make each response durable as it finishes.
 
 Every expert has its own stream through the instructions, so a slow one holds up no other, and at most
-`concurrency` of its calls exist at a time, however many instructions there are.
+`concurrency` of its calls exist at a time, however many instructions there are. An endpoint that is down is left
+alone until it is back; what it was not asked stays missing, and is asked at the end and by the next run.
 """
 
 import asyncio
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
 
+from dataset_build.src.budget import Budget, BudgetMetError, at_most_usd
 from dataset_build.src.calls import answered, call_expert, crashed, failed, in_thread, pause_s, timed_out
 from dataset_build.src.config import BuildConfig
 from dataset_build.src.errors import EarlyStopError, ExpertError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
+from dataset_build.src.instruction_store import PAGE, InstructionStore
+from dataset_build.src.limits import CIRCUIT_OPEN, FATAL, OF_THE_INSTRUCTION, Endpoint, endpoints_of
 from dataset_build.src.records import Instruction, Response
-from dataset_build.src.response_store import ResponseStore, request_key
-from dataset_build.src.workers import Job, WorkerPool, run_together
+from dataset_build.src.response_store import DiskFullError, ResponseStore, request_key
+from dataset_build.src.workers import Job, WorkerPool, available_cores, run_together
 
 #: Seconds that calls in flight get to finish after an interrupt; a second interrupt drops them at once.
 STOP_GRACE_S = 10.0
+#: How often an endpoint that is down is tried once everything else is done.
+LAST_PROBES = 3
+#: Kinds of error that are not asked again in the same run.
+FINAL = OF_THE_INSTRUCTION | FATAL
 
 
-def count_answered(instructions: Sequence[Instruction], experts: Sequence[Expert], store: ResponseStore) -> int:
+def count_answered(instructions: InstructionStore, experts: Sequence[Expert], store: ResponseStore) -> int:
     """Return how many of the instructions × experts the journal has an answer to."""
-    ids = {instruction.id for instruction in instructions}
     asked = {(expert.name, request_key(expert)) for expert in experts}
-    return sum(key in ids and (expert, request) in asked for key, expert, request in store.answered())
+    return sum((expert, request) in asked and key in instructions for key, expert, request in store.answered())
 
 
 async def query_all(
-    instructions: Sequence[Instruction],
+    instructions: InstructionStore,
     experts: Sequence[Expert],
     *,
     store: ResponseStore,
     config: BuildConfig,
+    budget: Budget | None = None,
     on_response: Callable[[Response], None] = lambda response: None,
+    on_repeat: Callable[[Response], None] = lambda response: None,
 ) -> None:
-    """Fill the journal: afterwards it holds a response for every instruction and expert.
+    """Fill the journal: afterwards it holds a response for every instruction and every expert that is not down.
 
     Args:
         instructions: What to ask.
         experts: Whom to ask; closed at the end.
         store: The journal; what it has an answer to is not asked again, what it has an error for is.
         config: Concurrency, deadlines, retries, workers, batch size.
+        budget: What to set money aside from; None means no cap.
         on_response: Called after a response is durable.
+        on_repeat: Called instead where the same call had failed before in this run.
 
     Raises:
-        EarlyStopError: interrupted (SIGINT, SIGTERM); everything finished is kept.
+        EarlyStopError: interrupted (SIGINT, SIGTERM), the budget is met, or the disk is full; everything finished is
+            kept.
     """
-    querying = _Querying(instructions, experts, store, config, on_response)
+    querying = _Querying(instructions, experts, store, config, budget or Budget(None), on_response, on_repeat)
     try:
         await querying.run()
     finally:
@@ -63,35 +76,56 @@ async def query_all(
 class _Querying:
     def __init__(
         self,
-        instructions: Sequence[Instruction],
+        instructions: InstructionStore,
         experts: Sequence[Expert],
         store: ResponseStore,
         config: BuildConfig,
+        budget: Budget,
         on_response: Callable[[Response], None],
+        on_repeat: Callable[[Response], None],
     ) -> None:
         self._instructions = instructions
         self._experts = experts
         self._store = store
         self._config = config
+        self._budget = budget
         self._on_response = on_response
+        self._on_repeat = on_repeat
         self._requests = {expert.name: request_key(expert) for expert in experts}
-        self._stopping = False
+        self._stop = asyncio.Event()
+        self._failures: Counter[str] = Counter()
+        self._at_work: set[str] = set()
+        self._broke: dict[str, BudgetMetError] = {}
 
     async def run(self) -> None:
         tools = [expert for expert in self._experts if isinstance(expert, ToolExpert)]
+        others = [expert for expert in self._experts if not isinstance(expert, ToolExpert)]
+        endpoints = endpoints_of(others, self._config.concurrency)
         streams: list[Coroutine[Any, Any, None]] = []
-        for expert in self._experts:
+        for expert in others:
+            self._at_work.add(expert.name)
             if isinstance(expert, BatchExpert):
-                streams.append(self._ask_in_batches(expert, self._missing(expert)))
-            elif not isinstance(expert, ToolExpert):
-                waiting = self._missing(expert)
-                streams += [self._ask(expert, waiting) for _ in range(self._config.concurrency)]
+                streams.append(self._ask_in_batches(expert))
+            else:
+                streams.append(self._collect(expert, endpoints[expert.endpoint]))
         tasks = [asyncio.create_task(run_together(streams))]
         if tools:
-            pool = WorkerPool(tools, workers=self._config.workers, timeout_s=self._config.timeout_s)
-            tasks.append(asyncio.create_task(pool.run(self._tool_jobs(tools), self._record)))
+            tasks.append(asyncio.create_task(self._run_tools(tools)))
         with _interrupts() as interrupts:
             await self._supervise(tasks, interrupts)
+        if self._store.is_disk_full:
+            raise DiskFullError(f"The disk is full{self._kept()}; free some room: the same command resumes there.")
+        if self._broke:
+            problem = next(iter(self._broke.values()))
+            whom = "" if len(self._broke) == len(self._experts) else f" ({', '.join(sorted(self._broke))})"
+            raise BudgetMetError(
+                f"{problem.reason}{whom}", f"{self._kept()}; with a higher --budget_usd the same command resumes."
+            )
+
+    def _kept(self) -> str:
+        total = len(self._instructions) * len(self._experts)
+        done = count_answered(self._instructions, self._experts, self._store)
+        return f" with {done:,} of {total:,} answers kept in {self._config.output}"
 
     async def _supervise(self, tasks: list[asyncio.Task[None]], interrupts: "asyncio.Queue[str]") -> None:
         interrupt = asyncio.create_task(interrupts.get())
@@ -104,7 +138,7 @@ class _Querying:
                 running -= done
             if not running:
                 return
-            self._stopping = True
+            self._stop.set()
             for task in tasks[1:]:  # a tool's call costs nothing to repeat
                 task.cancel()
             again = asyncio.create_task(interrupts.get())
@@ -114,47 +148,146 @@ class _Querying:
             for task in (*tasks, interrupt):
                 task.cancel()
             await asyncio.gather(*tasks, interrupt, return_exceptions=True)
-        total = len(self._instructions) * len(self._experts)
-        done_count = count_answered(self._instructions, self._experts, self._store)
-        raise EarlyStopError(
-            f"stopped by {interrupt.result()} with {done_count:,} of {total:,} answers kept in {self._config.output}; "
-            "the same command resumes there."
-        )
+        raise EarlyStopError(f"stopped by {interrupt.result()}{self._kept()}; the same command resumes there.")
 
     def _missing(self, expert: Expert) -> Iterator[Instruction]:
+        """Yield what the expert has not answered."""
+        return (instruction for instruction, _ in self._unanswered(expert, asks_again=True))
+
+    def _unanswered(self, expert: Expert, *, asks_again: bool) -> Iterator[tuple[Instruction, bool]]:
+        """Yield what the expert has not answered, each with whether it was asked and failed.
+
+        Args:
+            expert: Whose answers.
+            asks_again: Whether to yield also what would plainly fail again.
+        """
         request = self._requests[expert.name]
-        for instruction in self._instructions:
-            if self._stopping:
-                return
-            if not self._store.is_answered(instruction.id, expert.name, request):
-                yield instruction
+        for page in self._instructions.pages():
+            ids = [instruction.id for instruction in page]
+            answered_ids = self._store.answered_among(ids, expert.name, request)
+            errors = self._store.errors_among(ids, expert.name, request)
+            for instruction in page:
+                if self._stop.is_set() or expert.name in self._broke:
+                    return
+                error = errors.get(instruction.id)
+                is_final = error is not None and error.partition(":")[0] in FINAL
+                if instruction.id not in answered_ids and (asks_again or not is_final):
+                    yield instruction, error is not None
 
-    def _record(self, response: Response) -> None:
+    def _record(self, response: Response, *, is_repeat: bool = False) -> None:
         self._store.put(self._requests[response.expert], response)
-        self._on_response(response)
+        if self._store.is_disk_full:
+            self._stop.set()
+        if response.error is not None:
+            self._failures[response.expert] += 1
+        (self._on_repeat if is_repeat else self._on_response)(response)
 
-    async def _ask(self, expert: Expert, waiting: Iterator[Instruction]) -> None:
-        for instruction in waiting:
-            self._record(
-                await call_expert(expert, instruction, timeout_s=self._config.timeout_s, retries=self._config.retries)
+    async def _collect(self, expert: Expert, endpoint: Endpoint) -> None:
+        """Ask one expert everything, once more what failed, and wait for its endpoint while that is down."""
+        breaker = endpoint.breaker
+        probes_left = LAST_PROBES
+        is_first_pass, asks_failures_again = True, True
+        try:
+            while not self._stop.is_set():
+                failures = self._failures[expert.name]
+                waiting = self._unanswered(expert, asks_again=is_first_pass)
+                workers = [self._ask(expert, endpoint, waiting, not is_first_pass) for _ in range(endpoint.most)]
+                await run_together(workers)
+                is_first_pass = False
+                if not breaker.is_open:
+                    if failures == self._failures[expert.name] or not asks_failures_again:
+                        return
+                    asks_failures_again = False
+                    continue
+                self._at_work.discard(expert.name)
+                while breaker.is_open and not self._stop.is_set():
+                    if breaker.is_fatal or (not self._at_work and not probes_left):
+                        return
+                    probes_left -= not self._at_work
+                    await self._pause(breaker.remaining_s)
+                    await self._probe(expert, endpoint)
+                self._at_work.add(expert.name)
+        finally:
+            self._at_work.discard(expert.name)
+
+    async def _ask(
+        self, expert: Expert, endpoint: Endpoint, waiting: Iterator[tuple[Instruction, bool]], may_repeat: bool
+    ) -> None:
+        for instruction, has_failed in waiting:
+            try:
+                response = await call_expert(
+                    expert,
+                    instruction,
+                    timeout_s=self._config.timeout_s,
+                    retries=self._config.retries,
+                    endpoint=endpoint,
+                    budget=self._budget,
+                )
+            except BudgetMetError as problem:
+                self._broke.setdefault(expert.name, problem)
+                return
+            if response.error_kind == CIRCUIT_OPEN:
+                return  # it was not asked, so there is nothing to record
+            self._record(response, is_repeat=may_repeat and has_failed)
+            if endpoint.breaker.is_open:
+                return
+
+    async def _probe(self, expert: Expert, endpoint: Endpoint) -> None:
+        """Make the one call that an open breaker lets through, with an instruction that is still missing."""
+        instruction, has_failed = next(self._unanswered(expert, asks_again=False), (None, False))
+        if instruction is None or not endpoint.breaker.is_open:
+            endpoint.breaker.succeeded()  # an expert that shares the endpoint found it back, or nothing is left to ask
+            return
+        try:
+            response = await call_expert(
+                expert,
+                instruction,
+                timeout_s=self._config.timeout_s,
+                retries=0,
+                endpoint=endpoint,
+                budget=self._budget,
+                is_probe=True,
             )
+        except BudgetMetError as problem:
+            self._broke.setdefault(expert.name, problem)
+            endpoint.breaker.succeeded()
+            return
+        self._record(response, is_repeat=has_failed)
 
-    async def _ask_in_batches(self, expert: BatchExpert, waiting: Iterator[Instruction]) -> None:
-        while batch := list(islice(waiting, self._config.batch_size)):
-            for attempt in range(self._config.retries + 1):
-                problems = await self._ask_batch(expert, batch)
-                again = [(one, problem) for one, problem in problems if problem.retryable and not self._stopping]
-                if attempt == self._config.retries or not again:
-                    break
-                batch = [instruction for instruction, _ in again]
-                await asyncio.sleep(pause_s(attempt, max((p.retry_after_s or 0.0 for _, p in again), default=0.0)))
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless the build is to stop."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+
+    async def _ask_in_batches(self, expert: BatchExpert) -> None:
+        waiting = self._missing(expert)
+        try:
+            while batch := list(islice(waiting, self._config.batch_size)):
+                for attempt in range(self._config.retries + 1):
+                    problems = await self._ask_batch(expert, batch, is_repeat=attempt > 0)
+                    again = [(one, problem) for one, problem in problems if problem.retryable]
+                    if attempt == self._config.retries or not again or self._stop.is_set():
+                        break
+                    batch = [instruction for instruction, _ in again]
+                    longest = max((problem.retry_after_s or 0.0 for _, problem in again), default=0.0)
+                    await self._pause(pause_s(attempt, longest))
+        except BudgetMetError as problem:
+            self._broke[expert.name] = problem
+        finally:
+            self._at_work.discard(expert.name)
 
     async def _ask_batch(
-        self, expert: BatchExpert, batch: Sequence[Instruction]
+        self, expert: BatchExpert, batch: Sequence[Instruction], *, is_repeat: bool
     ) -> list[tuple[Instruction, ExpertError]]:
         """Record the responses to one batch, and return the failures; a later answer replaces a recorded error."""
         loop = asyncio.get_running_loop()
-        started, seconds = loop.time(), self._config.timeout_s * len(batch)
+        timeout_s = expert.timeout_s or self._config.timeout_s
+        reserved = 0.0
+        if self._budget.cap_usd is not None:
+            bounds = (at_most_usd(expert, one, timeout_s, available_cores()) for one in batch)
+            reserved = sum(bound or 0.0 for bound in bounds)
+            await self._budget.reserve(reserved)
+        started, seconds = loop.time(), timeout_s * len(batch)
         try:
             async with asyncio.timeout(seconds):
                 results: Sequence[object] = await in_thread(lambda: expert.answer_batch(batch))
@@ -168,26 +301,56 @@ class _Querying:
             results = [crashed(expert, crash)] * len(batch)
         each_s = (loop.time() - started) / len(batch)
         problems: list[tuple[Instruction, ExpertError]] = []
+        spent = 0.0
         for instruction, result in zip(batch, results, strict=True):
             try:
                 if isinstance(result, ExpertError):
                     raise result
-                self._record(answered(expert, instruction, result, each_s))  # type: ignore[arg-type]  # it checks
+                response = answered(expert, instruction, result, each_s)  # type: ignore[arg-type]  # it checks
             except ExpertError as problem:
                 problems.append((instruction, problem))
-                self._record(failed(expert, instruction, problem, each_s))
+                response = failed(expert, instruction, problem, each_s)
+            spent += response.cost or 0.0
+            self._record(response, is_repeat=is_repeat)
+        self._budget.settle(reserved, spent)
         return problems
+
+    async def _run_tools(self, tools: Sequence[ToolExpert]) -> None:
+        timeout_s = self._config.timeout_s
+        pool = WorkerPool(tools, workers=self._config.workers, timeout_s=timeout_s)
+        if self._budget.cap_usd is None:
+            await pool.run(self._tool_jobs(tools), self._record_tool)
+            return
+        bounds = {tool.name: tool.price.of_cpu(timeout_s) for tool in tools}
+
+        async def may_start(chunk: Sequence[Job]) -> bool:
+            (job,) = chunk
+            try:
+                await self._budget.reserve(bounds[job.expert.name])
+            except BudgetMetError as problem:
+                self._broke.setdefault(job.expert.name, problem)
+                return False
+            return True
+
+        def settle(response: Response) -> None:
+            self._budget.settle(bounds[response.expert], response.cost or 0.0)
+            self._record(response)
+
+        one_by_one = ([job] for jobs in self._tool_jobs(tools) for job in jobs if job.expert.name not in self._broke)
+        await pool.run(one_by_one, settle, may_start)
+
+    def _record_tool(self, response: Response) -> None:
+        self._budget.settle(0.0, response.cost or 0.0)
+        self._record(response)
 
     def _tool_jobs(self, tools: Sequence[ToolExpert]) -> Iterator[list[Job]]:
         """Yield chunks of calls: `batch_size` instructions, each for all tools that have not answered it."""
-        rows = iter(self._instructions)
-        while part := list(islice(rows, self._config.batch_size)):
-            jobs = [
-                Job(instruction, tool)
-                for instruction in part
-                for tool in tools
-                if not self._store.is_answered(instruction.id, tool.name, self._requests[tool.name])
-            ]
+        for part in self._instructions.pages(min(self._config.batch_size, PAGE)):
+            ids = [instruction.id for instruction in part]
+            done = {tool.name: self._store.answered_among(ids, tool.name, self._requests[tool.name]) for tool in tools}
+            jobs = [Job(one, tool) for one in part for tool in tools if one.id not in done[tool.name]]
+            if self._stop.is_set():
+                return
             if jobs:
                 yield jobs
 

@@ -6,6 +6,7 @@ column, because it is the only thing both stages and other people's tools hold o
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,8 @@ CALL_COLUMNS: dict[str, str] = {
     "tokens_estimated": "bool",
     "samples": "string",
 }
+#: What may follow a model's name without making it another model: a date, a tag, a quantisation.
+_SAME_MODEL = re.compile(r"[-@:_](\d{3,}|v\d|latest|preview|exp|q\d|fp\d|bf16|gguf|awq|gptq)")
 #: How a tool's answer begins that says it cannot do what is asked; such an answer scores 0.
 CANNOT_ANSWER = "I cannot answer this:"
 
@@ -57,6 +60,23 @@ def instruction_id(source: str | None, text: str, reference: str | None) -> str:
     """Return the stable id of an instruction: 16 hex digits of the SHA-256 of source, text and reference."""
     payload = json.dumps([source, text, reference], ensure_ascii=False).encode("utf-8", "surrogatepass")
     return hashlib.sha256(payload).hexdigest()[:16]
+
+
+def serves_another_model(asked: str | None, served: str | None) -> bool:
+    """Return whether an endpoint answered with another model than the one asked for.
+
+    A dated or tagged name of the same model is no other one (`gpt-4o` served as `gpt-4o-2024-08-06`), nor is one with
+    or without its organisation (`org/name` served as `name`).
+    """
+    if not asked or not served:
+        return False
+    asked, served = (name.lower().rpartition("/")[2].removesuffix(":latest") for name in (asked, served))
+    if served == asked:
+        return False
+    rest = served.removeprefix(asked)
+    return (
+        rest == served or re.match(r"[-@:_](\d{3,}|v\d|latest|preview|exp|q\d|fp\d|bf16|gguf|awq|gptq)", rest) is None
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,35 @@
 """The journal of a build: every finished call is durable at once and paid for once.
 
 SQLite in write-ahead mode, one commit per response, keyed by (instruction, expert, request). `synchronous=NORMAL`
-survives the death of the process at any instruction (`kill -9`); only a power cut may lose the last responses.
+survives the death of the process at any instruction (`kill -9`); only a power cut may lose the last responses. A few
+megabytes are held in reserve: when the disk is full they are given up, so that calls in flight can still be kept.
 """
 
 import hashlib
+import json
+import logging
+import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from dataset_build.src.errors import ConfigError, DataError
+from dataset_build.src.errors import ConfigError, DataError, EarlyStopError
 from dataset_build.src.experts.base import Expert
+from dataset_build.src.journal_repair import salvage
 from dataset_build.src.records import Response, storable
 
+logger = logging.getLogger(__name__)
+
 JOURNAL_NAME = "journal.sqlite"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: Bytes held in reserve for the day the disk is full.
+RESERVE_BYTES = 4 * 2**20
 
 _FIELDS = (
     "instruction_id", "expert", "text", "error", "prompt_tokens", "completion_tokens", "cost", "latency_s", "model",
-    "finish_reason",
+    "finish_reason", "cached_tokens", "reasoning_tokens", "first_token_s", "tokens_estimated", "samples",
 )  # fmt: skip
 _SCHEMA = """
 CREATE TABLE responses (
@@ -34,22 +44,48 @@ CREATE TABLE responses (
     latency_s REAL,
     model TEXT,
     finish_reason TEXT,
+    cached_tokens INTEGER,
+    reasoning_tokens INTEGER,
+    first_token_s REAL,
+    tokens_estimated INTEGER NOT NULL DEFAULT 0,
+    samples TEXT,
+    spent REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (instruction_id, expert, request),
     CHECK ((text IS NULL) <> (error IS NULL))
 ) WITHOUT ROWID;
 CREATE TABLE notes (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
-# An answer is final; an error gives way to whatever comes after it.
+_UPGRADES = {
+    1: """
+ALTER TABLE responses ADD COLUMN cached_tokens INTEGER;
+ALTER TABLE responses ADD COLUMN reasoning_tokens INTEGER;
+ALTER TABLE responses ADD COLUMN first_token_s REAL;
+ALTER TABLE responses ADD COLUMN tokens_estimated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE responses ADD COLUMN samples TEXT;
+ALTER TABLE responses ADD COLUMN spent REAL NOT NULL DEFAULT 0;
+UPDATE responses SET spent = coalesce(cost, 0);
+"""
+}
+# An answer is final; an error gives way to whatever comes after it. What was spent adds up.
 _PUT = f"""
-INSERT INTO responses (request, {", ".join(_FIELDS)}) VALUES (?{", ?" * len(_FIELDS)})
+INSERT INTO responses (request, {", ".join(_FIELDS)}, spent) VALUES (?{", ?" * len(_FIELDS)}, ?)
 ON CONFLICT (instruction_id, expert, request) DO UPDATE SET
-{", ".join(f"{name} = excluded.{name}" for name in _FIELDS[2:])} WHERE responses.text IS NULL
+{", ".join(f"{name} = CASE WHEN responses.text IS NULL THEN excluded.{name} ELSE {name} END" for name in _FIELDS[2:])},
+spent = spent + excluded.spent
 """
 
 
 def request_key(expert: Expert) -> str:
     """Return the hash of everything besides the instruction that decides the expert's answer."""
     return hashlib.sha256(expert.fingerprint().encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class DiskFullError(EarlyStopError):
+    """There is no room left for the journal; everything before is kept."""
+
+
+class DamagedJournalError(DataError):
+    """The journal's file does not hold what was written to it."""
 
 
 class ResponseStore:
@@ -65,14 +101,41 @@ class ResponseStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_disk_full = False
+        #: Whether the last run ended without closing the journal: it was killed.
+        self.was_cut_off = _beside(path, "-wal").is_file() and _beside(path, "-wal").stat().st_size > 0
         with self._translated():
-            self._connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+            self._connection = _connect(path)
         try:
-            with self._translated():
-                self._open()
+            self._open_or_salvage()
         except BaseException:
             self._connection.close()
             raise
+        self._hold_reserve()
+
+    def _open_or_salvage(self) -> None:
+        try:
+            with self._translated():
+                self._open()
+                if not self.was_cut_off and not _beside(self.path, "-suspect").exists():
+                    return
+                intact = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+        except DamagedJournalError:
+            intact = False
+        if intact:
+            _beside(self.path, "-suspect").unlink(missing_ok=True)
+            logger.warning("%s: the last run was cut off; %s finished responses are kept", self.path, f"{len(self):,}")
+            return
+        self._connection.close()
+        with self._translated():
+            kept, lost_from = salvage(self.path, _SCHEMA, SCHEMA_VERSION)
+            _beside(self.path, "-suspect").unlink(missing_ok=True)
+            self._connection = _connect(self.path)
+            self._open()
+        logger.warning(
+            "%s was damaged: %s finished responses were recovered into a new journal; the damaged file is kept as %s",
+            self.path, f"{kept:,}", lost_from.name,
+        )  # fmt: skip
 
     def _open(self) -> None:
         execute = self._connection.execute
@@ -81,18 +144,34 @@ class ResponseStore:
         execute("PRAGMA synchronous = NORMAL")
         execute("BEGIN IMMEDIATE")
         (version,) = execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            if execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise DataError(f"{self.path} is an SQLite file but no journal of a build; choose another --output.")
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                execute(statement)
-            execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        execute("COMMIT")
         if version > SCHEMA_VERSION:
             raise DataError(
                 f"{self.path} was written by a newer moe-toolkit (journal version {version}, this one reads "
                 f"{SCHEMA_VERSION}); upgrade, or choose another --output."
             )
+        if version == 0 and execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise DataError(f"{self.path} is an SQLite file but no journal of a build; choose another --output.")
+        scripts = [_SCHEMA] if version == 0 else [_UPGRADES[step] for step in range(version, SCHEMA_VERSION)]
+        for statement in filter(str.strip, ";".join(scripts).split(";")):
+            execute(statement)
+        execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        execute("COMMIT")
+
+    def _hold_reserve(self) -> None:
+        """Take up some room on the disk, to be given up when it is full."""
+        try:
+            with _beside(self.path, "-reserve").open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except (OSError, AttributeError):  # a full disk, or a system without the call: there is no reserve then
+            _beside(self.path, "-reserve").unlink(missing_ok=True)
+
+    def _give_up_reserve(self) -> bool:
+        self.is_disk_full = True
+        reserve = _beside(self.path, "-reserve")
+        if not reserve.exists():
+            return False
+        reserve.unlink()
+        return True
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -104,32 +183,55 @@ class ResponseStore:
                 raise ConfigError(
                     f"Another build is writing to {self.path.parent}; wait for it to end or choose another --output."
                 ) from problem
-            if any(word in text for word in ("unable to open", "readonly", "full", "disk I/O")):
-                raise ConfigError(f"Cannot write {self.path}: {text}; free the disk or choose another --output.") from (
-                    problem
-                )
-            raise DataError(
-                f"The journal {self.path} is damaged ({text}); delete it to start this build anew."
+            if "full" in text or "disk I/O" in text:
+                raise DiskFullError(
+                    f"The disk is full ({self.path}: {text}); every response before is kept. Free some room and run "
+                    "the same command again."
+                ) from problem
+            if "unable to open" in text or "readonly" in text:
+                raise ConfigError(f"Cannot write {self.path}: {text}; choose another --output.") from problem
+            with suppress(OSError):
+                _beside(self.path, "-suspect").touch()  # the next run looks through all of it
+            raise DamagedJournalError(
+                f"The journal {self.path} is damaged ({text}); run the same command again to recover what is readable."
             ) from problem
 
     def put(self, request: str, response: Response) -> None:
-        """Make a finished response durable; an error never replaces an answer."""
-        values = (getattr(response, name) for name in _FIELDS)
-        row = [request, *(storable(value) if isinstance(value, str) else value for value in values)]
-        with self._translated():
-            self._connection.execute(_PUT, row)
+        """Make a finished response durable; an error never replaces an answer.
 
-    def put_many(self, responses: Iterator[tuple[str, Response]]) -> None:
-        """Store (request, response) pairs in one transaction: all or none."""
+        Where the disk is full the reserve is given up and `is_disk_full` is set: stop, and nothing finished is lost.
+
+        Raises:
+            DiskFullError: the disk is full and the reserve is used up.
+        """
+        row = [request, *_values(response), (response.cost or 0.0) + response.at_risk]
+        try:
+            with self._translated():
+                self._connection.execute(_PUT, row)
+        except DiskFullError:
+            if not self._give_up_reserve():
+                raise
+            with self._translated():
+                self._connection.execute(_PUT, row)
+
+    def carry(self, responses: Iterable[tuple[str, Response]]) -> None:
+        """Store (request, response) pairs that an earlier build paid for, in one transaction: all or none."""
+        rows = ([request, *_values(response), 0.0] for request, response in responses)
         with self._translated():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                for request, response in responses:
-                    self.put(request, response)
+                self._connection.executemany(_PUT, rows)
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
+
+    @property
+    def spent_usd(self) -> float:
+        """USD that the calls of this build cost, or may have cost where their answer was lost."""
+        with self._translated():
+            spent: float = self._connection.execute("SELECT total(spent) FROM responses").fetchone()[0]
+        return spent
 
     def is_answered(self, instruction_id: str, expert: str, request: str) -> bool:
         """Return whether there is an answer; a stored error does not count, it is tried again."""
@@ -140,12 +242,50 @@ class ResponseStore:
             ).fetchone()
         return bool(found and found[0])
 
+    def answered_among(self, ids: Sequence[str], expert: str, request: str) -> set[str]:
+        """Return those of the instruction ids that there is an answer to."""
+        stored = {storable(key): key for key in ids}
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT instruction_id FROM responses WHERE text IS NOT NULL AND expert = ? AND request = ? "
+                f"AND instruction_id IN ({', '.join('?' * len(stored))})",
+                (storable(expert), request, *stored),
+            )
+            return {stored[row[0]] for row in rows}
+
+    def errors_among(self, ids: Sequence[str], expert: str, request: str) -> dict[str, str]:
+        """Return instruction id -> error for those of the ids whose call failed."""
+        stored = {storable(key): key for key in ids}
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT instruction_id, error FROM responses WHERE error IS NOT NULL AND expert = ? AND request = ? "
+                f"AND instruction_id IN ({', '.join('?' * len(stored))})",
+                (storable(expert), request, *stored),
+            )
+            return {stored[row[0]]: row[1] for row in rows}
+
     def answered(self) -> Iterator[tuple[str, str, str]]:
         """Yield (instruction id, expert, request) of every answer; errors are not among them."""
         with self._translated():
             yield from self._connection.execute(
                 "SELECT instruction_id, expert, request FROM responses WHERE text IS NOT NULL"
             )
+
+    def means(self, expert: str, request: str) -> tuple[float | None, float] | None:
+        """Return the mean completion tokens and the mean USD of an expert's answers; None where there is none."""
+        with self._translated():
+            count, tokens, cost = self._connection.execute(
+                "SELECT count(*), avg(completion_tokens), total(cost) FROM responses "
+                "WHERE text IS NOT NULL AND expert = ? AND request = ?",
+                (storable(expert), request),
+            ).fetchone()
+        return (tokens, cost / count) if count else None
+
+    def responses(self) -> Iterator[tuple[str, Response]]:
+        """Yield (request, response) of every finished call."""
+        with self._translated():
+            for row in self._connection.execute(f"SELECT request, {', '.join(_FIELDS)} FROM responses"):
+                yield row[0], _response(row[1:])
 
     def of_instruction(self, instruction_id: str) -> dict[tuple[str, str], Response]:
         """Return (expert, request) -> response for one instruction."""
@@ -154,7 +294,7 @@ class ResponseStore:
                 f"SELECT request, {', '.join(_FIELDS)} FROM responses WHERE instruction_id = ?",
                 (storable(instruction_id),),
             ).fetchall()
-        return {(row[2], row[0]): Response(*row[1:]) for row in rows}
+        return {(row[2], row[0]): _response(row[1:]) for row in rows}
 
     def __len__(self) -> int:
         with self._translated():
@@ -184,15 +324,37 @@ class ResponseStore:
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
+        _beside(self.path, "-reserve").unlink(missing_ok=True)
 
     def delete(self) -> None:
         """Close and remove the journal: its responses are elsewhere now, or not wanted."""
         self.close()
-        for suffix in ("", "-wal", "-shm"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm", "-suspect"):
+            _beside(self.path, suffix).unlink(missing_ok=True)
 
     def __enter__(self) -> "ResponseStore":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _values(response: Response) -> list[object]:
+    values: list[object] = [getattr(response, name) for name in _FIELDS]
+    values[-1] = json.dumps(response.samples) if response.samples else None
+    return [storable(value) if isinstance(value, str) else value for value in values]
+
+
+def _response(row: Sequence[Any]) -> Response:
+    fields = dict(zip(_FIELDS, row, strict=True))
+    fields["tokens_estimated"] = bool(fields["tokens_estimated"])
+    fields["samples"] = tuple(json.loads(fields["samples"])) if fields["samples"] else ()
+    return Response(**fields)

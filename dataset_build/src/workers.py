@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -194,21 +194,38 @@ class WorkerPool:
         self._timeout_s = timeout_s
         self._grace_s = grace_s
 
-    async def run(self, chunks: Iterator[Sequence[Job]], on_response: Callable[[Response], None]) -> None:
+    async def run(
+        self,
+        chunks: Iterator[Sequence[Job]],
+        on_response: Callable[[Response], None],
+        may_start: Callable[[Sequence[Job]], Awaitable[bool]] | None = None,
+    ) -> None:
         """Make all calls; `on_response` gets each response as it finishes.
 
         `chunks` is drawn from only when a worker is free. When this is cancelled the processes are killed.
+
+        Args:
+            chunks: The calls.
+            on_response: Gets each response.
+            may_start: Asked before a chunk is started, which is passed over where it says no; None means always.
 
         Raises:
             MissingDependencyError: a tool's package is not installed.
             ConfigError: processes cannot be started.
         """
-        await run_together([self._work(chunks, on_response) for _ in range(self._workers)])
+        await run_together([self._work(chunks, on_response, may_start) for _ in range(self._workers)])
 
-    async def _work(self, chunks: Iterator[Sequence[Job]], on_response: Callable[[Response], None]) -> None:
+    async def _work(
+        self,
+        chunks: Iterator[Sequence[Job]],
+        on_response: Callable[[Response], None],
+        may_start: Callable[[Sequence[Job]], Awaitable[bool]] | None,
+    ) -> None:
         worker: _Worker | None = None
         try:
             for chunk in chunks:
+                if may_start is not None and not await may_start(chunk):
+                    continue
                 waiting = deque(chunk)
                 while waiting:
                     if worker is None:

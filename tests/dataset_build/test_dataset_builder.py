@@ -18,6 +18,7 @@ from dataset_build.src.dataset_builder import (
 )
 from dataset_build.src.errors import DataError
 from dataset_build.src.evaluator import Evaluator
+from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.interchange import read_table
 from dataset_build.src.records import COLUMNS, Instruction, Response
 from dataset_build.src.response_store import ResponseStore
@@ -59,7 +60,7 @@ def written(folder, asked, responses, experts=("b", "a")):
         for response in responses:
             store.put("r", response)
         return write_tables(
-            folder, asked, [column(name) for name in experts], store=store, evaluator=Evaluator("exact_match"), seed=0
+            folder, InstructionStore(asked), [column(name) for name in experts], store=store, evaluator=Evaluator("exact_match"), seed=0
         )
 
 

@@ -62,7 +62,7 @@ def test_unknown_metrics_are_found_before_anything_is_asked():
     with pytest.raises(ConfigError, match="Did you mean 'exact_match'"):
         Evaluator("exact_mach")
     with pytest.raises(ConfigError, match="nonsense"):
-        Evaluator("exact_match").check([Instruction(id="i", text="t", metric="nonsense")])
+        Evaluator("exact_match").check({"nonsense"})
 
 
 def test_versions_of_the_scorers_in_use_are_known():

@@ -10,6 +10,7 @@ from dataset_build.src.config import BuildConfig
 from dataset_build.src.errors import DataError, EarlyStopError, ExpertRefusedError
 from dataset_build.src.experts.base import Expert
 from dataset_build.src.experts.echo import EchoExpert
+from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.querying import count_answered, query_all
 from dataset_build.src.records import Answer, Instruction
 from dataset_build.src.response_store import ResponseStore, request_key
@@ -28,7 +29,7 @@ def store(tmp_path):
 
 
 def instructions(count):
-    return [Instruction(id=f"i{n:04d}", text=f"text {n}") for n in range(count)]
+    return InstructionStore(Instruction(id=f"i{n:04d}", text=f"text {n}") for n in range(count))
 
 
 def query(asked, experts, store, *, on_response=lambda response: None, **options):

@@ -1,6 +1,9 @@
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from dataset_build.src.errors import ConfigError, DataError
 from dataset_build.src.experts.echo import EchoExpert
 from dataset_build.src.records import Response
-from dataset_build.src.response_store import ResponseStore, request_key, storable
+from dataset_build.src.response_store import DiskFullError, ResponseStore, request_key, storable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,14 +113,102 @@ def test_a_damaged_journal_is_said_clearly(path, content):
         ResponseStore(path)
 
 
-def test_a_journal_damaged_in_the_middle_is_said_clearly(path):
-    with ResponseStore(path) as store:
-        store.put_many(("r", Response(f"i{n}", "e", text="x" * 500)) for n in range(300))
+def damage(path, start, length):
     content = bytearray(path.read_bytes())
-    content[4096:-100] = b"\x7f" * (len(content) - 4196)
+    content[start : start + length] = b"\x7f" * len(content[start : start + length])
     path.write_bytes(content)
-    with pytest.raises(DataError, match="damaged"), ResponseStore(path) as store:
-        store.of_instruction("i7")
+
+
+def test_a_journal_damaged_in_the_middle_is_said_and_the_next_run_recovers_what_is_readable(path, caplog):
+    with ResponseStore(path) as store:
+        store.set_note("purpose", "kept")
+        store.carry(("r", Response(f"i{n:03d}", "e", text="x" * 500)) for n in range(300))
+    damage(path, path.stat().st_size // 2, 9000)
+    with pytest.raises(DataError, match="run the same command again"), ResponseStore(path) as store:
+        list(map(store.of_instruction, (f"i{n:03d}" for n in range(300))))
+    with ResponseStore(path) as store:
+        kept = [n for n in range(300) if store.is_answered(f"i{n:03d}", "e", "r")]
+        assert 200 < len(kept) < 300
+        assert {kept[0], kept[-1]} == {0, 299}  # rows before and after the damage
+        assert store.note("purpose") == "kept"
+        assert store.of_instruction("i000")["e", "r"].text == "x" * 500
+    assert f"{len(kept)} finished responses were recovered" in caplog.text
+    assert path.with_name(path.name + "-damaged").exists()
+    with ResponseStore(path) as store:
+        assert len(store) == len(kept)
+
+
+def test_a_torn_last_record_is_dropped_with_a_warning_and_all_before_it_are_kept(path, caplog):
+    code = (
+        "import os, sys; from pathlib import Path; from dataset_build.src.records import Response\n"
+        "from dataset_build.src.response_store import ResponseStore\n"
+        "store = ResponseStore(Path(sys.argv[1]))\n"
+        "for n in range(50): store.put('r', Response(f'i{n}', 'e', text='t'))\n"
+        "os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, check=False)
+    log = path.with_name(path.name + "-wal")
+    with log.open("r+b") as file:
+        file.truncate(log.stat().st_size - 100)
+    with ResponseStore(path) as store:
+        assert len(store) == 49
+        assert store.was_cut_off
+    assert "49 finished responses are kept" in caplog.text
+
+
+def test_a_journal_of_the_first_version_is_upgraded(path):
+    with ResponseStore(path):
+        pass
+    connection = sqlite3.connect(path)
+    new = ("cached_tokens", "reasoning_tokens", "first_token_s", "tokens_estimated", "samples", "spent")
+    for name in new:
+        connection.execute(f"ALTER TABLE responses DROP COLUMN {name}")
+    connection.execute(
+        "INSERT INTO responses (instruction_id, expert, request, text, cost) VALUES ('i', 'e', 'r', 'x', 2.5)"
+    )
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    with ResponseStore(path) as store:
+        assert store.of_instruction("i")["e", "r"] == Response("i", "e", text="x", cost=2.5)
+        assert store.spent_usd == 2.5
+
+
+def test_what_was_spent_adds_up_over_failures_and_what_was_carried_over_counts_nothing(path):
+    with ResponseStore(path) as store:
+        store.put("r", Response("i", "e", error="timeout: slow", at_risk=0.5))
+        store.put("r", Response("i", "e", text="x", cost=1.0, at_risk=0.25))
+        store.carry([("r", Response("j", "e", text="x", cost=100.0))])
+        store.put("r", Response("i", "e", text="twice", cost=2.0))
+        assert store.spent_usd == 3.75
+        assert store.of_instruction("i")["e", "r"].text == "x"
+
+
+def test_a_full_disk_gives_up_the_reserve_so_that_what_is_finished_is_kept(tmp_path):
+    if not shutil.which("mount") or os.geteuid() != 0:
+        pytest.skip("needs root to mount a small file system")
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", small], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with ResponseStore(small / "journal.sqlite") as store:
+            count = 0
+            while not store.is_disk_full:
+                store.put("r", Response(f"i{count}", "e", text="x" * 20_000))
+                count += 1
+            for _ in range(20):  # calls that were in flight
+                store.put("r", Response(f"i{count}", "e", text="x" * 20_000))
+                count += 1
+            assert all(store.is_answered(f"i{n}", "e", "r") for n in range(count))
+            responses = (Response(f"i{n}", "e", text="x" * 20_000) for n in range(count, count + 1000))
+            with pytest.raises(DiskFullError, match="Free some room"):
+                list(map(store.put, repeat("r"), responses))
+        subprocess.run(["mount", "-o", "remount,size=20m", small], check=True)
+        with ResponseStore(small / "journal.sqlite") as store:
+            assert len(store) >= count
+    finally:
+        subprocess.run(["umount", small], check=True)
 
 
 def test_a_newer_journal_and_a_foreign_database_are_refused(tmp_path):
@@ -146,9 +237,9 @@ def test_many_are_stored_all_or_none(path):
 
     with ResponseStore(path) as store:
         with pytest.raises(RuntimeError):
-            store.put_many(broken())
+            store.carry(broken())
         assert len(store) == 0
-        store.put_many([("r", Response("i", "e", text="a"))])
+        store.carry([("r", Response("i", "e", text="a"))])
         assert len(store) == 1
 
 

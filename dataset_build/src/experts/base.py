@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, MissingDependencyError
+from dataset_build.src.limits import Limits
 from dataset_build.src.records import CANNOT_ANSWER, Answer, CallEstimate, Instruction, Price
 from dataset_build.src.tokens import count_tokens, most_tokens
 
@@ -36,6 +37,8 @@ class Expert(ABC):
     model: str | None = None
     #: Seconds one call may take; None leaves it to the caller.
     timeout_s: float | None = None
+    #: How much its endpoint may be asked, where a user said so.
+    limits: Limits | None = None
 
     def __init__(self, name: str, *, price: Price | None = None, description: str = "") -> None:
         self.name = name

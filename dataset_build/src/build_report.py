@@ -1,0 +1,155 @@
+"""What a build tells on the terminal: the plan before, the tables and the warnings after."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from dataset_build.src.dataset_builder import DatasetSummary, ExpertSummary
+
+if TYPE_CHECKING:
+    from dataset_build.src.building import BuildResult
+    from dataset_build.src.planning import BuildPlan, ExpertPlan
+
+#: Experts for which the cost of each category is printed one by one; of more, only the sum.
+MOST_COLUMNS = 6
+
+
+def print_plan(plan: "BuildPlan") -> None:
+    """Print, per expert, what is reused, what is asked and what that may cost."""
+    rows = [_plan_row(expert) for expert in plan.experts]
+    if len(rows) > 1:
+        rows.append(_plan_row(_total(plan)))
+    _print(
+        f"{plan.instructions:,} instructions, {sum(expert.to_ask for expert in plan.experts):,} calls to make",
+        ("expert", "reused", "to ask", "tokens read", "tokens written", "USD at least", "USD likely", "USD at most"),
+        rows,
+    )
+    if plan.spent_usd:
+        _say(f"Spent by earlier runs: USD {plan.spent_usd:.4g}.")
+    _say(
+        "Likely: by the mean of the answers that are there. At most: every answer as long as it may be, tools as slow "
+        "as their deadline."
+    )
+
+
+def _total(plan: "BuildPlan") -> "ExpertPlan":
+    from dataset_build.src.planning import ExpertPlan
+
+    likely = [expert.likely_usd for expert in plan.experts if expert.to_ask]
+    written = [expert.completion_tokens for expert in plan.experts]
+    return ExpertPlan(
+        "all",
+        reused=sum(expert.reused for expert in plan.experts),
+        to_ask=sum(expert.to_ask for expert in plan.experts),
+        prompt_tokens=sum(expert.prompt_tokens for expert in plan.experts),
+        completion_tokens=None if None in written else sum(tokens or 0 for tokens in written),
+        least_usd=sum(expert.least_usd for expert in plan.experts),
+        likely_usd=None if None in likely else sum(usd or 0.0 for usd in likely),
+        most_usd=plan.most_usd,
+    )
+
+
+def _plan_row(expert: "ExpertPlan") -> tuple[str, ...]:
+    again = f" ({expert.failed_before:,} failed before)" if expert.failed_before else ""
+    written = "unknown" if expert.completion_tokens is None else f"{expert.completion_tokens:,}"
+    return (
+        expert.name,
+        f"{expert.reused:,}",
+        f"{expert.to_ask:,}{again}",
+        f"{expert.prompt_tokens:,}",
+        written,
+        f"{expert.least_usd:.4g}",
+        "unknown" if expert.likely_usd is None else f"{expert.likely_usd:.4g}",
+        "unbounded" if expert.most_usd is None else f"{expert.most_usd:.4g}",
+    )
+
+
+def print_result(result: "BuildResult") -> None:
+    """Print the experts, and what each category cost where anything did."""
+    summary = result.summary
+    rows = [_expert_row(name, expert) for name, expert in _ranked(summary)]
+    _print(
+        f"{summary.instructions:,} instructions, {result.asked:,} calls in this run",
+        ("expert", "mean score", "answered", "failed", "USD"),
+        rows,
+    )
+    if any(expert.cost_sum for expert in summary.experts.values()) and len(summary.categories) > 1:
+        _print("Cost, USD", *_costs(summary))
+    for reason, count in sorted(result.cleaning.dropped.items()):
+        _say(f"Dropped before asking: {count:,} instructions ({reason}).")
+
+
+def _ranked(summary: DatasetSummary) -> list[tuple[str, ExpertSummary]]:
+    return sorted(summary.experts.items(), key=lambda item: (-(item[1].mean_score or 0.0), item[0]))
+
+
+def _expert_row(name: str, expert: ExpertSummary) -> tuple[str, ...]:
+    mean = "none" if expert.mean_score is None else f"{expert.mean_score:.3f}"
+    failed = ", ".join(f"{kind} {count:,}" for kind, count in expert.errors.most_common()) or "0"
+    return (name, mean, f"{expert.answered:,}", failed, f"{expert.cost_sum:.4g}")
+
+
+def _costs(summary: DatasetSummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return header and rows of the cost by category, and by expert where they are few."""
+    dearest = sorted(summary.experts.items(), key=lambda item: (-item[1].cost_sum, item[0]))
+    shown = dearest if len(dearest) <= MOST_COLUMNS else []
+
+    def cost(experts: Iterable[tuple[str, ExpertSummary]], category: str) -> float:
+        return sum(one.by_category[category].cost_sum for _, one in experts if category in one.by_category)
+
+    rows = [
+        (
+            category,
+            *(f"{cost([pair], category):.4g}" for pair in shown),
+            f"{cost(dearest, category):.4g}",
+        )
+        for category in sorted(summary.categories)
+    ]
+    return ("category", *(name for name, _ in shown), "all"), rows
+
+
+def warnings_of(summary: DatasetSummary) -> list[str]:
+    """Return what a user should know about a dataset that was written all the same."""
+    silent = [name for name, expert in sorted(summary.experts.items()) if not expert.answered]
+    found = []
+    if silent:
+        whom = "no expert gave" if len(silent) == len(summary.experts) else f"{', '.join(silent)} did not give"
+        kinds = ", ".join(sorted({kind for name in silent for kind in summary.experts[name].errors}))
+        found.append(
+            f"{whom} a single answer ({kinds or 'never asked'}); when that is mended, "
+            "--use_existing_dataset True tries the failed calls again"
+        )
+    for name, expert in sorted(summary.experts.items()):
+        if expert.missing and expert.answered:
+            found.append(
+                f"{name} was not asked {expert.missing:,} instructions, because it was down or the money was spent; "
+                "--use_existing_dataset True asks them"
+            )
+        for model, count in sorted(expert.other_models.items()):
+            found.append(f"{name} was asked for the model {expert.model} and {model} answered {count:,} times")
+        if expert.truncated:
+            found.append(f"{name}: {expert.truncated:,} answers reached their length limit and may be cut off")
+        if expert.estimated and expert.cost_sum:
+            found.append(f"{name} reported no usage: the tokens and cost of {expert.estimated:,} answers are estimates")
+    found += [
+        f"{count:,} answers have no score by {metric}: {reason}"
+        for (metric, reason), count in sorted(summary.unscored.items())
+    ]
+    return found
+
+
+def _print(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title)
+    for number, name in enumerate(header):
+        table.add_column(name, justify="left" if number == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _say(line: str) -> None:
+    from rich.console import Console
+
+    Console().print(line, highlight=False)
