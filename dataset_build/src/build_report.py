@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from dataset_build.src.planning import BuildPlan, ExpertPlan
 
 #: Experts for which the cost of each category is printed one by one; of more, only the sum.
-MOST_COLUMNS = 6
+MOST_COLUMNS = 4
+#: USD from which on the cost of each category is printed.
+WORTH_TELLING_USD = 0.001
 
 
 def print_plan(plan: "BuildPlan") -> None:
@@ -20,7 +22,7 @@ def print_plan(plan: "BuildPlan") -> None:
         rows.append(_plan_row(_total(plan)))
     _print(
         f"{plan.instructions:,} instructions, {sum(expert.to_ask for expert in plan.experts):,} calls to make",
-        ("expert", "reused", "to ask", "tokens read", "tokens written", "USD at least", "USD likely", "USD at most"),
+        ("expert", "reused", "to ask", "tokens read", "USD at least", "likely", "at most"),
         rows,
     )
     if plan.spent_usd:
@@ -35,13 +37,11 @@ def _total(plan: "BuildPlan") -> "ExpertPlan":
     from dataset_build.src.planning import ExpertPlan
 
     likely = [expert.likely_usd for expert in plan.experts if expert.to_ask]
-    written = [expert.completion_tokens for expert in plan.experts]
     return ExpertPlan(
         "all",
         reused=sum(expert.reused for expert in plan.experts),
         to_ask=sum(expert.to_ask for expert in plan.experts),
         prompt_tokens=sum(expert.prompt_tokens for expert in plan.experts),
-        completion_tokens=None if None in written else sum(tokens or 0 for tokens in written),
         least_usd=sum(expert.least_usd for expert in plan.experts),
         likely_usd=None if None in likely else sum(usd or 0.0 for usd in likely),
         most_usd=plan.most_usd,
@@ -50,13 +50,11 @@ def _total(plan: "BuildPlan") -> "ExpertPlan":
 
 def _plan_row(expert: "ExpertPlan") -> tuple[str, ...]:
     again = f" ({expert.failed_before:,} failed before)" if expert.failed_before else ""
-    written = "unknown" if expert.completion_tokens is None else f"{expert.completion_tokens:,}"
     return (
         expert.name,
         f"{expert.reused:,}",
         f"{expert.to_ask:,}{again}",
         f"{expert.prompt_tokens:,}",
-        written,
         f"{expert.least_usd:.4g}",
         "unknown" if expert.likely_usd is None else f"{expert.likely_usd:.4g}",
         "unbounded" if expert.most_usd is None else f"{expert.most_usd:.4g}",
@@ -72,7 +70,8 @@ def print_result(result: "BuildResult") -> None:
         ("expert", "mean score", "answered", "failed", "USD"),
         rows,
     )
-    if any(expert.cost_sum for expert in summary.experts.values()) and len(summary.categories) > 1:
+    cost = sum(expert.cost_sum for expert in summary.experts.values())
+    if cost >= WORTH_TELLING_USD and len(summary.categories) > 1:
         _print("Cost, USD", *_costs(summary))
     for reason, count in sorted(result.cleaning.dropped.items()):
         _say(f"Dropped before asking: {count:,} instructions ({reason}).")
@@ -143,7 +142,7 @@ def _print(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
     table = Table(title=title)
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right")
+        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -284,7 +284,7 @@ def _write(
     try:
         staged = staging_folder(output)
         with BuildProgress(
-            len(ingredients.instructions), 0, is_shown=show_progress, noun="instructions to score and write"
+            len(ingredients.instructions), 0, is_shown=show_progress, noun="instructions to score and write", lines=2
         ) as progress:
             summary = write_tables(
                 staged,

@@ -20,8 +20,6 @@ class ExpertPlan:
         to_ask: Calls to make.
         failed_before: Those of them that failed in an earlier run.
         prompt_tokens: Tokens that the calls would read, as well as can be told.
-        completion_tokens: Tokens that they would write, by the mean of the answers that are there; None where there
-            is none.
         least_usd: What reading alone costs.
         likely_usd: The whole cost by the mean of the answers that are there; None where there is none.
         most_usd: The most it can cost: every answer as long as allowed, every call as long as its deadline where time
@@ -33,7 +31,6 @@ class ExpertPlan:
     to_ask: int = 0
     failed_before: int = 0
     prompt_tokens: int = 0
-    completion_tokens: int | None = None
     least_usd: float = 0.0
     likely_usd: float | None = None
     most_usd: float | None = 0.0
@@ -97,9 +94,7 @@ def _plan(expert: Expert, instructions: InstructionStore, store: ResponseStore |
                 plan.least_usd += price.of_tokens(tokens, 0)
             bound = at_most_usd(expert, instruction, expert.timeout_s or timeout_s, cores)
             plan.most_usd = None if bound is None or plan.most_usd is None else plan.most_usd + bound
-    means = None if store is None else store.means(expert.name, request)
-    if means is not None:
-        completion_tokens, cost = means
-        plan.likely_usd = cost * plan.to_ask
-        plan.completion_tokens = None if completion_tokens is None else round(completion_tokens * plan.to_ask)
+    mean_usd = None if store is None else store.mean_usd(expert.name, request)
+    if mean_usd is not None:
+        plan.likely_usd = mean_usd * plan.to_ask
     return plan

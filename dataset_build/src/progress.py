@@ -24,6 +24,7 @@ class BuildProgress:
         done: How many of them were there before.
         budget_usd: What may be spent, for the line; None means no cap.
         noun: What is counted.
+        lines: How many lines to write where there is no terminal.
         is_shown: False keeps silent.
         stream: Where to write; None means stderr.
     """
@@ -37,6 +38,7 @@ class BuildProgress:
         stream: TextIO | None = None,
         budget_usd: float | None = None,
         noun: str = "responses to collect",
+        lines: int = LINES,
     ) -> None:
         self.total = total
         self.done = done
@@ -45,6 +47,7 @@ class BuildProgress:
         self._before = done
         self._budget = "" if budget_usd is None else f" of {budget_usd:g}"
         self._task_noun = noun
+        self._lines = lines
         self._noun = noun.partition(" ")[0]
         self._is_shown = is_shown
         self._stream = stream or sys.stderr
@@ -64,7 +67,7 @@ class BuildProgress:
         else:
             there = f", {self.done:,} of them there already" if self.done else ""
             self._say(f"{self.total:,} {self._task_noun}{there}")
-            self._next_line = 1 + LINES * self.done // max(1, self.total)
+            self._next_line = 1 + self._lines * self.done // max(1, self.total)
         return self
 
     def __exit__(
@@ -96,8 +99,8 @@ class BuildProgress:
         if self._bar is not None:
             if time.monotonic() - self._drawn > REDRAW_S:
                 self._draw()
-        elif self.done * LINES >= self._next_line * self.total:
-            self._next_line = 1 + LINES * self.done // max(1, self.total)
+        elif self.done * self._lines >= self._next_line * self.total:
+            self._next_line = 1 + self._lines * self.done // max(1, self.total)
             self._say(self._facts())
 
     def _facts(self) -> str:

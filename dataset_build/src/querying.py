@@ -119,7 +119,7 @@ class _Querying:
             problem = next(iter(self._broke.values()))
             whom = "" if len(self._broke) == len(self._experts) else f" ({', '.join(sorted(self._broke))})"
             raise BudgetMetError(
-                f"{problem.reason}{whom}", f"{self._kept()}; with a higher --budget_usd the same command resumes."
+                f"{problem.reason}{whom}", f",{self._kept()}; with a higher --budget_usd the same command resumes."
             )
 
     def _kept(self) -> str:

@@ -271,15 +271,14 @@ class ResponseStore:
                 "SELECT instruction_id, expert, request FROM responses WHERE text IS NOT NULL"
             )
 
-    def means(self, expert: str, request: str) -> tuple[float | None, float] | None:
-        """Return the mean completion tokens and the mean USD of an expert's answers; None where there is none."""
+    def mean_usd(self, expert: str, request: str) -> float | None:
+        """Return the mean cost of an expert's answers; None where there is none."""
         with self._translated():
-            count, tokens, cost = self._connection.execute(
-                "SELECT count(*), avg(completion_tokens), total(cost) FROM responses "
-                "WHERE text IS NOT NULL AND expert = ? AND request = ?",
+            count, usd = self._connection.execute(
+                "SELECT count(*), total(cost) FROM responses WHERE text IS NOT NULL AND expert = ? AND request = ?",
                 (storable(expert), request),
             ).fetchone()
-        return (tokens, cost / count) if count else None
+        return usd / count if count else None
 
     def responses(self) -> Iterator[tuple[str, Response]]:
         """Yield (request, response) of every finished call."""
