@@ -2,9 +2,9 @@
 
 A line is one document under one filter: `doc_id`, `doc` (the task's own record), `target`, `arguments` (`gen_args_0`:
 `arg_0` is the prompt, `arg_1` the continuation or the options), `resps`, `filtered_resps`, `filter`, `metrics` (the
-names of the metrics, which are keys of their own), `doc_hash`, `prompt_hash`, `target_hash`. `results_TIME.json`, beside
-the samples or given with them, has `model_name` and `higher_is_better`; without it the model is the folder's name, in
-which the harness writes `__` for `/`.
+names of the metrics, which are keys of their own), `doc_hash`, `prompt_hash`, `target_hash`. `results_TIME.json`,
+beside the samples or given with them, has `model_name` and `higher_is_better`; without it the model is the folder's
+name, in which the harness writes `__` for `/`.
 
 - instruction: the question in `doc` (the first of `QUESTION_KEYS`, after its passage, with its choices as lettered
   lines), because the prompt holds the shots and the model's own chat template; where the doc has none of the keys, the
