@@ -208,6 +208,7 @@ class _State:
         self.settings = settings
         self.script = list(settings["script"])
         self.stop = stop
+        self.connections: set[_Connection] = set()
         self.counts: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
@@ -272,9 +273,11 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.writable.set()
+        self.state.connections.add(self)
         self.state.counts["connections"] += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.state.connections.discard(self)
         self.writable.set()
         for task in self.tasks:
             task.cancel()
@@ -520,21 +523,16 @@ async def _serve(settings: dict[str, Any], port: int, tls: tuple[str, str] | Non
         context.load_cert_chain(*tls)
     stop = asyncio.Event()
     state = _State(settings, stop)
-    connections: set[_Connection] = set()
-
-    def connect() -> _Connection:
-        connection = _Connection(state)
-        connections.add(connection)
-        return connection
-
-    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", port, ssl=context, backlog=1024)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(state), "127.0.0.1", port, ssl=context, backlog=1024)
     report(server.sockets[0].getsockname()[1])
     await stop.wait()
     server.close()
     await asyncio.sleep(0.05)
-    for connection in connections:
+    for connection in list(state.connections):
         connection.transport.abort()
-    await asyncio.sleep(0)
+    while state.connections:
+        await asyncio.sleep(0.01)
 
 
 def _main() -> None:

@@ -1,63 +1,131 @@
-"""The OpenAI chat protocol, read: the body of a reply → an answer, or the error it stands for.
+"""The OpenAI protocol, read: the body of a reply → its texts and tokens, or the error it stands for.
 
 Endpoints differ in how they fail: a status, an error object under status 200, HTML from a proxy, half a body.
 """
 
 import json
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from dataset_build.src.errors import ExpertError, ExpertRefusedError, ExpertUnavailableError
-from dataset_build.src.records import Answer
+from dataset_build.src.records import Usage
 
 #: Characters of an endpoint's message that are kept.
 LONGEST_MESSAGE = 300
+#: What endpoints say, under different codes, when a prompt and its answer do not fit the model.
+_TOO_LONG = re.compile(
+    r"context.?length|context.?window|context.?size|maximum.?context|prompt is too long|too many (input )?tokens"
+    r"|inputs?\W+tokens.{0,40}must be <=",
+    re.IGNORECASE,
+)
+#: Statuses of a gateway that gave up waiting: the model behind it may have answered, and been paid.
+_GAVE_UP = (504, 524)
 
 
-def read_answer(body: bytes, *, expert: str, hidden: str | None = None) -> Answer | ExpertError:
-    """Return the answer in the body of a reply with status 200, or what is wrong with it.
+@dataclass(slots=True)
+class Reply:
+    """What one reply holds.
 
-    A model's own refusal is an answer. A reply without any text is not one: kind `empty_response`, or
-    `content_filter` where the endpoint says it removed the text.
+    Attributes:
+        texts: One text per sample, never empty.
+        finish_reason: "length" where any sample was cut short, else that of the first.
+        model: The model the endpoint says it served.
+        usage: The tokens it reports; None where it reports none.
+    """
+
+    texts: list[str]
+    finish_reason: str | None
+    model: str | None
+    usage: Usage | None
+
+
+def read_reply(body: bytes, *, expert: str, hidden: Sequence[str] = ()) -> Reply | ExpertError:
+    """Return what the body of a reply with status 200 holds, or what is wrong with it.
 
     Args:
         body: The reply.
         expert: The expert's name, for the error.
-        hidden: The key, replaced by `***` wherever the endpoint repeats it.
+        hidden: Secrets, replaced by `***` wherever the endpoint repeats them.
     """
     payload = _json(body)
     if not isinstance(payload, dict):
-        return _invalid(f"expected a JSON object, got {_start(body, hidden)}", expert)
-    if not payload.get("choices") and isinstance(payload.get("error"), dict):
-        status = payload["error"].get("code")
-        return read_failure(status if isinstance(status, int) else 502, {}, body, expert=expert, hidden=hidden)
-    choice = _first(payload.get("choices"))
-    message = choice.get("message") if choice else None
-    if choice is None or not isinstance(message, dict):
-        return _invalid(f"the reply has no choices: {_start(body, hidden)}", expert)
-    finish_reason = _text_or_none(choice.get("finish_reason"))
-    if finish_reason == "content_filter":
-        return ExpertRefusedError("the endpoint's content filter took the text", expert=expert, kind="content_filter")
-    text = _content(message.get("content")) or _content(message.get("refusal"))
-    if not text.strip():
-        return ExpertRefusedError(
-            f"the reply has no text (finish_reason {finish_reason})", expert=expert, kind="empty_response"
-        )
-    usage = payload.get("usage")
-    counts = usage if isinstance(usage, dict) else {}
-    return Answer(
-        text=text,
-        prompt_tokens=_count(counts.get("prompt_tokens")),
-        completion_tokens=_count(counts.get("completion_tokens")),
-        model=_text_or_none(payload.get("model")),
-        finish_reason=finish_reason,
-    )
+        return invalid(f"expected a JSON object, got {_start(body, hidden)}", expert)
+    if not payload.get("choices") and payload.get("error"):
+        return read_error_object(payload, expert=expert, hidden=hidden)
+    if not choices_of(payload):
+        return invalid(f"the reply has no choices: {_start(body, hidden)}", expert)
+    return read_payload(payload, expert=expert, hidden=hidden)
+
+
+def read_payload(payload: Mapping[str, Any], *, expert: str, hidden: Sequence[str] = ()) -> Reply | ExpertError:
+    """Return what a reply holds, or what is wrong with it.
+
+    A model's own refusal is a text. The text is what the model wrote as its answer: reasoning that the endpoint
+    reports apart is left out, a `<think>` block inside the answer stays. A reply with a sample without any text is an
+    error of the whole call, because a mean over the other samples would flatter the expert: `content_filter` where
+    the endpoint says that it removed the text, else `empty_response`. Both carry what they are billed for.
+    """
+    usage = read_usage(payload.get("usage"))
+    texts: list[str] = []
+    reasons: list[str | None] = []
+    for choice in choices_of(payload):
+        if isinstance(choice.get("error"), dict):
+            return read_error_object(choice, expert=expert, hidden=hidden, may_be_billed=True)
+        text, reason = _text(choice), _text_or_none(choice.get("finish_reason"))
+        if text is None:
+            return invalid("a choice of the reply has neither a message nor a text", expert, usage=usage)
+        if reason == "content_filter" or not text.strip():
+            return _without_text(reason, usage, expert)
+        texts.append(text)
+        reasons.append(reason)
+    if not texts:
+        return invalid("the reply has no choices", expert, usage=usage)
+    return Reply(texts, "length" if "length" in reasons else reasons[0], _text_or_none(payload.get("model")), usage)
+
+
+def choices_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the choices of a reply, or of a piece of one, that have the shape of one."""
+    choices = payload.get("choices")
+    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+
+
+def read_usage(usage: object) -> Usage | None:
+    """Return the tokens a reply reports, or None where it reports neither those read nor those written."""
+    if not isinstance(usage, dict):
+        return None
+    prompt_tokens, completion_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if prompt_tokens is None and completion_tokens is None:
+        return None
+    prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    cached = _count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None
+    if cached is None:
+        cached = _count(usage.get("prompt_cache_hit_tokens"))  # DeepSeek's name
+    reasoning = _count(completion.get("reasoning_tokens")) if isinstance(completion, dict) else None
+    return Usage(prompt_tokens, completion_tokens, cached, reasoning)
+
+
+def total_usage(usages: Sequence[Usage | None]) -> Usage | None:
+    """Return the sum of what is known; None where nothing is."""
+    known = [usage for usage in usages if usage is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    columns = zip(*((u.prompt_tokens, u.completion_tokens, u.cached_tokens, u.reasoning_tokens) for u in known))  # noqa: B905
+    sums = ([count for count in column if count is not None] for column in columns)
+    return Usage(*(sum(counts) if counts else None for counts in sums))
 
 
 def read_failure(
-    status: int, headers: Mapping[str, str], body: bytes, *, expert: str, hidden: str | None = None
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    expert: str,
+    hidden: Sequence[str] = (),
+    may_be_billed: bool = False,
 ) -> ExpertError:
     """Return the error that a reply with a status other than 200 stands for.
 
@@ -66,31 +134,41 @@ def read_failure(
         headers: Of the reply; `Retry-After` and `retry-after-ms` are honoured.
         body: The reply.
         expert: The expert's name.
-        hidden: The key, replaced by `***` wherever the endpoint repeats it.
+        hidden: Secrets, replaced by `***` wherever the endpoint repeats them.
+        may_be_billed: Whether the model had begun to answer already.
     """
     payload = _json(body)
+    if isinstance(payload, list) and payload:
+        payload = payload[0]  # Gemini's endpoint puts its error object into a list
     error = payload.get("error") if isinstance(payload, dict) else None
     code = error.get("code") or error.get("type") if isinstance(error, dict) else None
-    message = f"HTTP {status}: {_message(payload, error) or _start(body, hidden)}"
-    message = _masked(message, hidden)[:LONGEST_MESSAGE]
-    if code in ("content_filter", "content_policy_violation"):
-        return ExpertRefusedError(message, expert=expert, kind="content_filter")
-    if status in (401, 403):
-        return ExpertRefusedError(message, expert=expert, kind="auth")
-    if status == 402 or code == "insufficient_quota":
-        return ExpertRefusedError(message, expert=expert, kind="quota")
-    wait = retry_after_s(headers)
-    if status == 429:
-        return ExpertUnavailableError(message, expert=expert, kind="rate_limit", retry_after_s=wait)
-    if status in (408, 504):
-        return ExpertUnavailableError(message, expert=expert, kind="timeout", retry_after_s=wait)
-    if status >= 500 or status in (409, 425):
-        return ExpertUnavailableError(message, expert=expert, kind="server_error", retry_after_s=wait)
+    said = _message(payload, error)
+    message = masked(f"HTTP {status}: {said or _start(body, hidden)}", hidden)[:LONGEST_MESSAGE]
+    kind = _refusal(status, code, said)
+    if kind is not None:
+        if 300 <= status < 400:
+            message += f" (moved to {headers.get('Location', 'nowhere')}; correct base_url)"
+        return ExpertRefusedError(message, expert=expert, kind=kind, may_be_billed=may_be_billed)
     if 200 <= status < 300:
-        return _invalid(message, expert)
-    if 300 <= status < 400:
-        message += f" (moved to {headers.get('Location', 'nowhere')}; correct base_url)"
-    return ExpertRefusedError(message, expert=expert, kind="bad_request")
+        return invalid(message, expert)
+    return ExpertUnavailableError(
+        message,
+        expert=expert,
+        kind=_outage(status),
+        retry_after_s=retry_after_s(headers),
+        may_be_billed=may_be_billed or status in _GAVE_UP,
+    )
+
+
+def read_error_object(
+    payload: Mapping[str, Any], *, expert: str, hidden: Sequence[str] = (), may_be_billed: bool = False
+) -> ExpertError:
+    """Return the error that an error object under status 200 stands for; its code is read as a status."""
+    error = payload["error"]
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) and 300 <= code < 600 else 502
+    body = json.dumps({"error": error}).encode()
+    return read_failure(status, {}, body, expert=expert, hidden=hidden, may_be_billed=may_be_billed)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -111,8 +189,60 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _invalid(message: str, expert: str) -> ExpertUnavailableError:
-    return ExpertUnavailableError(message, expert=expert, kind="invalid_response")
+def invalid(message: str, expert: str, *, usage: Usage | None = None) -> ExpertUnavailableError:
+    """Return the error of a reply nobody can read; what it held may be billed unless it is known that it is."""
+    return ExpertUnavailableError(
+        message, expert=expert, kind="invalid_response", usage=usage, may_be_billed=usage is None
+    )
+
+
+def masked(text: str, hidden: Sequence[str]) -> str:
+    """Return `text` with every secret replaced by `***`."""
+    for secret in hidden:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _refusal(status: int, code: object, said: str) -> str | None:
+    """Return the kind of a failure that a repeat would meet again; None where a repeat may succeed."""
+    if code in ("content_filter", "content_policy_violation"):
+        return "content_filter"
+    if status in (401, 403):
+        return "auth"
+    if status == 402 or code in ("insufficient_quota", "billing_hard_limit_reached"):
+        return "quota"
+    if status in (400, 413, 422) and (status == 413 or _TOO_LONG.search(f"{code} {said}")):
+        return "too_long"
+    if status < 200 or (300 <= status < 500 and status not in (408, 409, 425, 429)):
+        return "bad_request"
+    return None
+
+
+def _outage(status: int) -> str:
+    if status == 429:
+        return "rate_limit"
+    if status == 408 or status in _GAVE_UP:
+        return "timeout"
+    return "overloaded" if status in (503, 529) else "server_error"
+
+
+def _without_text(reason: str | None, usage: Usage | None, expert: str) -> ExpertRefusedError:
+    message, kind = f"the reply has no text (finish_reason {reason})", "empty_response"
+    if reason == "content_filter":
+        message, kind = "the endpoint's content filter took the text", "content_filter"
+    elif reason == "length":
+        written = "all tokens" if usage is None or not usage.reasoning_tokens else f"{usage.reasoning_tokens} tokens"
+        message = f"the reply has no text: {written} went into reasoning before max_tokens was reached; raise it"
+    return ExpertRefusedError(message, expert=expert, kind=kind, usage=usage, may_be_billed=usage is None)
+
+
+def _text(choice: Mapping[str, Any]) -> str | None:
+    """Return the text of a choice of either API, or None where it has the shape of neither."""
+    message = choice.get("message")
+    if isinstance(message, dict):
+        return _content(message.get("content")) or _content(message.get("refusal"))
+    text = choice.get("text")
+    return text if isinstance(text, str) else None
 
 
 def _json(body: bytes) -> Any:  # noqa: ANN401
@@ -122,17 +252,13 @@ def _json(body: bytes) -> Any:  # noqa: ANN401
         return None
 
 
-def _first(choices: object) -> dict[str, Any] | None:
-    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        return choices[0]
-    return None
-
-
 def _content(content: object) -> str:
     """Return the text of a message, whether it is plain or a list of parts."""
+    if isinstance(content, str):
+        return content
     if isinstance(content, list):
         return "".join(_content(part.get("text")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+    return ""
 
 
 def _message(payload: object, error: object) -> str:
@@ -144,13 +270,9 @@ def _message(payload: object, error: object) -> str:
     return json.dumps(detail) if detail else ""
 
 
-def _start(body: bytes, hidden: str | None) -> str:
+def _start(body: bytes, hidden: Sequence[str]) -> str:
     text = " ".join(body[:4096].decode("utf-8", "replace").split())
-    return repr(_masked(text, hidden)[:100]) if text else "an empty body"
-
-
-def _masked(text: str, hidden: str | None) -> str:
-    return text.replace(hidden, "***") if hidden else text
+    return repr(masked(text, hidden)[:100]) if text else "an empty body"
 
 
 def _count(value: object) -> int | None:

@@ -1,42 +1,75 @@
-"""Any endpoint that speaks the OpenAI chat protocol: hosted models, gateways, servers on this machine."""
+"""Any endpoint that speaks the OpenAI protocol: hosted models, gateways, servers on this machine."""
 
-import asyncio
 import json
-import os
-import re
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from dataset_build.src.errors import ConfigError, ExpertError, ExpertRefusedError, ExpertUnavailableError
+from dataset_build.src.errors import ConfigError, ExpertError
 from dataset_build.src.experts.base import Expert
-from dataset_build.src.experts.chat_protocol import read_answer, read_failure
-from dataset_build.src.records import Answer, Instruction, Price
+from dataset_build.src.experts.chat_protocol import Reply, read_failure, read_reply, total_usage
+from dataset_build.src.experts.chat_request import Api, ChatRequest, MaxTokensField, endpoint_url
+from dataset_build.src.experts.chat_stream import StreamedReply
+from dataset_build.src.experts.http_connection import HttpConnection, Transport
+from dataset_build.src.experts.request_headers import RequestHeaders, environment_name
+from dataset_build.src.records import Answer, CallEstimate, Instruction, Price, Usage
+from dataset_build.src.tokens import count_tokens
 
-if TYPE_CHECKING:
-    import aiohttp
-
-#: Keys of the request that are the toolkit's own.
-RESERVED = ("messages", "model", "stream")
+#: Longest deadline in seconds; timers of the operating system overflow far above it.
+LONGEST_TIMEOUT_S = 86_400.0
 
 
 class OpenAICompatibleExpert(Expert):
-    """Answer by `POST base_url/chat/completions`.
+    """Answer by `POST base_url/chat/completions`, or `/completions`.
 
-    The key is read from the environment at each call and is stored nowhere. `n`, streaming and tools are not used.
+    Secrets are read from the environment at each call and are stored nowhere. Where the endpoint reports no tokens,
+    they are estimated and marked so. Reasoning that it reports apart is no part of the text, but its tokens are paid
+    and are counted within `max_tokens`; a `<think>` block inside the answer stays. An endpoint that gives fewer
+    samples than asked for is asked again for the rest, the seed raised by as many as there are. A call fails as a
+    whole if one sample is empty or filtered: a mean over the others would flatter the expert.
+
+    Failures and their kinds (see `answer`): of those that may be worth a repeat, `timeout` (its message names the
+    deadline: connection, first byte, or all), `connection`, `dns`, `rate_limit`, `overloaded` (503, 529),
+    `server_error`, `invalid_response` (truncated, no JSON, too long, a stream cut short); of those that are not,
+    `tls`, `auth`, `bad_request`, `quota`, `too_long` (the prompt does not fit the model), `content_filter`,
+    `empty_response`. An answer cut off at `max_tokens` is an answer, with finish_reason "length".
 
     Args:
         name: How the dataset and the router call it.
         base_url: Where the endpoint is, with its version: `https://api.openai.com/v1`.
         model: What the endpoint calls the model.
         api_key_env: The environment variable that holds the key; None sends no key.
-        system_prompt: Sent first, as the system message.
+        system_prompt: Sent first, as the system message (`completions`: before the text, with an empty line between).
         temperature: 0 is greedy; None leaves it to the endpoint (some models accept no other).
-        max_tokens: Tokens the answer may have; None leaves it to the endpoint.
-        extra_body: Further keys of the request, such as `seed` or `max_completion_tokens`.
-        timeout_s: Seconds one request may take.
+        max_tokens: Tokens a sample may have; None leaves it to the endpoint, and a budget cannot bound the call.
+        extra_body: Further keys of the request; they win over the options here.
+        timeout_s: Seconds one request may take; None leaves it to the caller.
+        api: `chat` sends messages, `completions` a plain prompt.
+        max_tokens_field: What the endpoint calls `max_tokens`; reasoning models want `max_completion_tokens`.
+        top_p: As for the endpoint, and so are the five that follow; None leaves each out.
+        stop: Texts that end the answer.
+        seed: Of the endpoint's sampling.
+        presence_penalty: Against words that came before at all.
+        frequency_penalty: Against words that came often.
+        reasoning_effort: How long a reasoning model may think: "low", "medium", "high" …
+        n: Samples per instruction; the score is their mean.
+        stream: Receive the answer piece by piece and record the time to the first piece of text or shown thought.
+        organization: Sent as `OpenAI-Organization`.
+        project: Sent as `OpenAI-Project`.
+        headers: Further headers that are no secret.
+        headers_env: Header → the environment variable with its value: `{api-key: AZURE_KEY}`.
+        query: Parameters of the address: `{api-version: 2024-10-21}`.
+        connect_timeout_s: Seconds until there is a connection.
+        first_byte_timeout_s: Seconds until the reply begins; None means no limit.
+        max_response_mb: A longer reply is an error.
+        proxy: A proxy's address without user and password.
+        proxy_env: The environment variable that holds a proxy's whole address.
+        trust_env: Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY count (never for this machine itself; `.netrc` is not
+            read).
+        verify_tls: Whether the endpoint's certificate is checked.
+        ca_file: Certificates of authorities to trust instead of the system's.
+        client_cert: A certificate to show the endpoint.
+        client_key: Its key, when not in the same file; one with a password cannot be used.
         price: USD per million tokens.
         description: One line for people and for routing language models.
     """
@@ -53,149 +86,191 @@ class OpenAICompatibleExpert(Expert):
         temperature: float | None = 0.0,
         max_tokens: int | None = 1024,
         extra_body: Mapping[str, Any] | None = None,
-        timeout_s: float = 120.0,
+        timeout_s: float | None = None,
         *,
+        api: Api = "chat",
+        max_tokens_field: MaxTokensField = "max_tokens",
+        top_p: float | None = None,
+        stop: str | list[str] | None = None,
+        seed: int | None = None,
+        presence_penalty: float | None = None,
+        frequency_penalty: float | None = None,
+        reasoning_effort: str | None = None,
+        n: int = 1,
+        stream: bool = False,
+        organization: str | None = None,
+        project: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        headers_env: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        connect_timeout_s: float = 10.0,
+        first_byte_timeout_s: float | None = None,
+        max_response_mb: float = 64.0,
+        proxy: str | None = None,
+        proxy_env: str | None = None,
+        trust_env: bool = True,
+        verify_tls: bool = True,
+        ca_file: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
         price: Price | None = None,
         description: str = "",
     ) -> None:
         super().__init__(name, price=price, description=description)
-        self._url = _endpoint(base_url, name)
-        if api_key_env is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", api_key_env):
+        url = endpoint_url(base_url, api, query or {}, name=name)
+        environment_name(proxy_env, "proxy_env", expert=name)
+        limits = {
+            "timeout_s": timeout_s,
+            "connect_timeout_s": connect_timeout_s,
+            "first_byte_timeout_s": first_byte_timeout_s,
+            "max_response_mb": max_response_mb,
+        }
+        for limit, most in limits.items():
+            if most is not None and not 0 < most <= LONGEST_TIMEOUT_S:
+                raise ConfigError(
+                    f"Expert {name!r}: {limit} is {most}; it must be above 0 and at most {LONGEST_TIMEOUT_S:g}."
+                )
+        if n < 1 or (n > 1 and temperature == 0):
             raise ConfigError(
-                f"Expert {name!r}: api_key_env takes the name of an environment variable in capitals, such as "
-                "OPENAI_API_KEY, never the key itself."
+                f"Expert {name!r}: n is {n}; it must be at least 1, and more than one sample needs a temperature "
+                "above 0 (samples of a greedy model are all alike)."
             )
-        if timeout_s <= 0:
-            raise ConfigError(f"Expert {name!r}: timeout_s is {timeout_s}; it must be above 0.")
-        self._api_key_env = api_key_env
-        self._timeout_s = timeout_s
-        self._system_prompt = system_prompt
-        self._body = _body(name, model, temperature, max_tokens, extra_body or {})
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+        named = {"OpenAI-Organization": organization, "OpenAI-Project": project}
+        plain = {**(headers or {}), **{header: value for header, value in named.items() if value is not None}}
+        self._headers = RequestHeaders(name, api_key_env=api_key_env, plain=plain, from_env=headers_env or {})
+        options: dict[str, Any] = {
+            "temperature": temperature,
+            max_tokens_field: max_tokens,
+            "top_p": top_p,
+            "stop": stop,
+            "seed": seed,
+            "presence_penalty": presence_penalty,
+            "frequency_penalty": frequency_penalty,
+            "reasoning_effort": reasoning_effort,
+        }
+        self._request = ChatRequest(
+            name,
+            model,
+            api=api,
+            system_prompt=system_prompt,
+            options=options,
+            extra_body=extra_body or {},
+            n=n,
+            stream=stream,
+        )
+        self._streams = stream
+        transport = Transport(
+            connect_timeout_s=connect_timeout_s,
+            first_byte_timeout_s=first_byte_timeout_s,
+            timeout_s=timeout_s,
+            most_bytes=int(max_response_mb * (1 << 20)),
+            proxy=proxy,
+            proxy_env=proxy_env,
+            trust_env=trust_env,
+            verify_tls=verify_tls,
+            ca_file=ca_file,
+            client_cert=client_cert,
+            client_key=client_key,
+        )
+        self._connection = HttpConnection(name, url, transport)
+        self.model = model
+        self.timeout_s = timeout_s
+
+    @property
+    def endpoint(self) -> str:
+        """The address and the model."""
+        return f"{self._connection.url} {self.model}"
 
     def check(self) -> None:
-        """Raise before a build where the key's environment variable is not set."""
-        if self._api_key_env is not None and not os.environ.get(self._api_key_env, "").strip():
-            raise ConfigError(
-                f"Expert {self.name!r}: the environment variable {self._api_key_env} with its key is not set; export "
-                "it, or leave api_key_env out for an endpoint without keys."
-            )
+        """Raise before a build where an environment variable is not set or a certificate cannot be read."""
+        self._headers.check()
+        self._connection.check()
+
+    def estimate(self, instruction: Instruction) -> CallEstimate:
+        """Return what a call will use, the system prompt included and all samples together."""
+        return self._request.estimate(instruction.text)
 
     async def answer(self, instruction: Instruction) -> Answer:
-        """Ask the endpoint.
+        """Ask the endpoint, again where it gave fewer samples than it was asked for.
+
+        An error says what its call is billed for, or that it may be billed: the answer was lost after the request
+        was sent (a deadline, a reset, a reply nobody can read).
 
         Raises:
-            ExpertUnavailableError: kinds timeout, connection, rate_limit, server_error, invalid_response.
-            ExpertRefusedError: kinds auth, bad_request, quota, content_filter, empty_response.
+            ExpertUnavailableError: kinds timeout, connection, dns, rate_limit, overloaded, server_error,
+                invalid_response.
+            ExpertRefusedError: kinds tls, auth, bad_request, quota, too_long, content_filter, empty_response.
         """
-        key = self._key()
-        status, headers, body = await self._post(self._request(instruction), key)
-        if status == 200:
-            result = read_answer(body, expert=self.name, hidden=key)
-        else:
-            result = read_failure(status, headers, body, expert=self.name, hidden=key)
-        if isinstance(result, ExpertError):
-            raise result
-        return result
+        headers, hidden = self._headers.read()
+        first, first_token_s = await self._ask(instruction.text, 0, headers, hidden)
+        replies = [first]
+        texts = first.texts
+        while len(texts) < self._request.n:
+            try:
+                reply, _ = await self._ask(instruction.text, len(texts), headers, hidden)
+            except ExpertError as problem:
+                problem.usage = total_usage([*(reply.usage for reply in replies), problem.usage])
+                problem.may_be_billed |= any(reply.usage is None for reply in replies)
+                raise
+            replies.append(reply)
+            texts = texts + reply.texts
+        return self._answer(instruction.text, replies, texts[: self._request.n], first_token_s)
 
     async def aclose(self) -> None:
         """Close the connections of every event loop this expert was used in."""
-        for loop, session in list(self._sessions.items()):
-            del self._sessions[loop]
-            with suppress(RuntimeError):  # its loop is closed already, and its sockets with it
-                await session.close()
+        await self._connection.aclose()
 
     def fingerprint(self) -> str:
-        """Return the endpoint and every part of the request but the instruction and the key."""
-        request = {**self._body, "system_prompt": self._system_prompt, "url": self._url}
-        return f"{self.provider}:{json.dumps(request, sort_keys=True)}"
+        """Return the address and every part of the request that decides the answer: no text, no header, no deadline."""
+        facts = {**self._request.facts(), "url": self._connection.url}
+        return f"{self.provider}:{json.dumps(facts, sort_keys=True)}"
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(name={self.name!r}, url={self._url!r}, model={self._body['model']!r})"
+        return f"{type(self).__name__}(name={self.name!r}, url={self._connection.url!r}, model={self.model!r})"
 
-    def _request(self, instruction: Instruction) -> dict[str, Any]:
-        messages = [{"role": "user", "content": instruction.text}]
-        if self._system_prompt:
-            messages.insert(0, {"role": "system", "content": self._system_prompt})
-        return {**self._body, "messages": messages}
-
-    def _key(self) -> str | None:
-        if self._api_key_env is None:
-            return None
-        key = os.environ.get(self._api_key_env, "").strip()
-        if not key:
-            raise ExpertRefusedError(
-                f"the environment variable {self._api_key_env} with its key is not set", expert=self.name, kind="auth"
-            )
-        if not key.isascii() or not key.isprintable():
-            raise ExpertRefusedError(
-                f"the key in {self._api_key_env} has characters no key has", expert=self.name, kind="auth"
-            )
-        return key
-
-    async def _post(self, request: dict[str, Any], key: str | None) -> tuple[int, Mapping[str, str], bytes]:
-        import aiohttp
-
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        try:
-            async with self._session().post(
-                self._url, json=request, headers=headers, allow_redirects=False
-            ) as response:
-                return response.status, response.headers, await response.read()
-        except TimeoutError:
-            problem = ExpertUnavailableError(
-                f"no answer within {self._timeout_s:g} s", expert=self.name, kind="timeout"
-            )
-        except (aiohttp.ClientError, OSError) as failure:
-            problem = ExpertUnavailableError(_reason(failure, key), expert=self.name, kind="connection")
-        # Outside the `except`: aiohttp's own exceptions can hold the request's headers, and with them the key.
-        raise problem
-
-    def _session(self) -> "aiohttp.ClientSession":
-        import aiohttp
-
-        loop = asyncio.get_running_loop()
-        session = self._sessions.get(loop)
-        if session is None or session.closed:
-            session = self._sessions[loop] = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._timeout_s),
-                connector=aiohttp.TCPConnector(limit=0),  # the caller decides how many calls are in flight
-            )
-        return session
-
-
-def _endpoint(base_url: str, name: str) -> str:
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ConfigError(f"Expert {name!r}: base_url is no web address; expected one like http://127.0.0.1:8000/v1.")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(
-            f"Expert {name!r}: base_url holds a user, a password or a query; give the plain address, and the key's "
-            "environment variable as api_key_env."
+    async def _ask(
+        self, text: str, have: int, headers: Mapping[str, str], hidden: Sequence[str]
+    ) -> tuple[Reply, float | None]:
+        """Return one reply, and the seconds until a streamed one began."""
+        stream = StreamedReply(self.name, hidden) if self._streams else None
+        status, received, body, first_token_s = await self._connection.post(
+            self._request.encoded(text, have=have), headers, hidden=hidden, stream=stream
         )
-    plain = base_url.strip().rstrip("/").removesuffix("/chat/completions")
-    return f"{plain}/chat/completions"
+        if status != 200:
+            result: Reply | ExpertError = read_failure(status, received, body, expert=self.name, hidden=hidden)
+        elif stream is not None:
+            result = stream.finish()
+        else:
+            result = read_reply(body, expert=self.name, hidden=hidden)
+        if isinstance(result, ExpertError):
+            raise result
+        return result, first_token_s
 
+    def _answer(self, text: str, replies: list[Reply], texts: list[str], first_token_s: float | None) -> Answer:
+        usages = [self._usage(text, reply) for reply in replies]
+        usage = usages[0] if len(usages) == 1 else total_usage(usages)
+        reasons = [reply.finish_reason for reply in replies]
+        return Answer(
+            text=texts[0],
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            model=replies[0].model,
+            finish_reason="length" if "length" in reasons else reasons[0],
+            cached_tokens=usage.cached_tokens if usage else None,
+            reasoning_tokens=usage.reasoning_tokens if usage else None,
+            first_token_s=first_token_s,
+            tokens_estimated=any(reply.usage is not given for reply, given in zip(replies, usages, strict=True)),
+            samples=tuple(texts) if self._request.n > 1 else (),
+        )
 
-def _body(
-    name: str, model: str, temperature: float | None, max_tokens: int | None, extra_body: Mapping[str, Any]
-) -> dict[str, Any]:
-    for reserved in RESERVED:
-        if reserved in extra_body:
-            raise ConfigError(f"Expert {name!r}: extra_body holds {reserved!r}, which the expert sets itself.")
-    body = {"model": model, "temperature": temperature, "max_tokens": max_tokens}
-    body = {key: value for key, value in body.items() if value is not None} | dict(extra_body)
-    try:
-        json.dumps(body, allow_nan=False)
-    except (TypeError, ValueError) as problem:
-        raise ConfigError(f"Expert {name!r}: the request cannot be written as JSON: {problem}.") from None
-    return body
-
-
-def _reason(failure: BaseException, key: str | None) -> str:
-    text = " ".join(str(failure).split()) or type(failure).__name__
-    return text.replace(key, "***") if key else text
+    def _usage(self, text: str, reply: Reply) -> Usage:
+        """Return the tokens of a reply, estimated where the endpoint did not report them."""
+        usage = reply.usage or Usage()
+        if usage.prompt_tokens is not None and usage.completion_tokens is not None:
+            return usage
+        read, written = usage.prompt_tokens, usage.completion_tokens
+        return replace(
+            usage,
+            prompt_tokens=self._request.prompt_tokens(text) if read is None else read,
+            completion_tokens=sum(map(count_tokens, reply.texts)) if written is None else written,
+        )
