@@ -59,7 +59,9 @@ def build_parser(prog: str | None = None) -> Parser:
         metavar="A,B",
         help="embedded, a tool's name, replay:PATH, transformers_local:ID, a .yaml file (default: embedded)",
     )
-    add("--metric", help="scorer of instructions whose source names none (default: exact_match)")
+    add("--metric", help="what judges instructions whose source names no metric (default: exact_match)")
+    add("--metrics", type=parse_rules, metavar="KEY:NAME=METRIC,…", help="by category:, source: or instruction:")
+    add("--further_metrics", type=comma_list, metavar="A,B", help="scores to record beside, which are no labels")
     add("--output", type=Path, metavar="DIR", help="the dataset folder (default: runs/dataset)")
     parser.add_boolean("--use_existing_dataset", help="continue from the finished dataset at --output")
     parser.add_boolean("--overwrite", help="replace the finished dataset at --output")
@@ -81,6 +83,24 @@ def build_parser(prog: str | None = None) -> Parser:
     add("--seed", type=int, help="of everything random (default: 0)")
     parser.add_boolean("--quiet", default=False, help="no progress and no table")
     return parser
+
+
+def parse_rules(text: str) -> list[dict[str, str]]:
+    """Return `category:sums=number,source:mmlu*=multiple_choice` as rules of `BuildConfig.metrics`.
+
+    Raises:
+        argparse.ArgumentTypeError: a part is no such rule.
+    """
+    rules = []
+    for part in comma_list(text):
+        key, colon, rest = part.partition(":")
+        name, equals, metric = rest.rpartition("=")
+        if key not in ("category", "source", "instruction") or not colon or not equals:
+            raise argparse.ArgumentTypeError(
+                f"expected category:NAME=METRIC, source:NAME=METRIC or instruction:ID=METRIC, got {part!r}"
+            )
+        rules.append({key: name, "metric": metric})
+    return rules
 
 
 def main(argv: Sequence[str] | None = None) -> int:

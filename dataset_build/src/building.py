@@ -28,6 +28,7 @@ from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
 from dataset_build.src.experts.base import Expert
 from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.metric_choice import MetricRule
 from dataset_build.src.options import names_secret
 from dataset_build.src.planning import BuildPlan, make_plan
 from dataset_build.src.progress import BuildProgress
@@ -120,7 +121,8 @@ class _Ingredients:
         from dataset_build.src.model_loader import expert_configs, load_experts
 
         self._config = config
-        self.evaluator = Evaluator(config.metric)
+        rules = [MetricRule(**rule.model_dump()) for rule in config.metrics]
+        self.evaluator = Evaluator(config.metric, rules, config.further_metrics)
         self.experts = load_experts(config.experts, prices=config.prices)
         self.configs = expert_configs(config.experts)
         files = config.decontaminate
@@ -146,7 +148,7 @@ class _Ingredients:
     def continued(self, existing: ExistingDataset, store: ResponseStore) -> list[ExpertColumn]:
         """Take over a finished dataset; returns the experts of both."""
         keeps_metric = "metric" not in self._config.model_fields_set
-        self.instructions.merge(existing.instructions(), keeps_metric=keeps_metric)
+        self.instructions.merge(existing.instructions(keeps_metric=keeps_metric), keeps_metric=keeps_metric)
         self.evaluator.check(self.instructions.metrics())
         store.carry(existing.responses())
         names = {column.name for column in self.columns}

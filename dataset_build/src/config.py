@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from dataset_build.src.errors import ConfigError
+from dataset_build.src.metric_choice import metric_text
 from dataset_build.src.registry import nearest
 
 #: Longest deadline of one call, in seconds: a day. Timers of the operating system overflow far above it.
@@ -19,6 +20,8 @@ LONGEST_TIMEOUT_S = 86_400.0
 #: Characters an expert's name may have.
 LONGEST_NAME = 200
 
+#: A metric, or several with weights, as `metric_choice` reads them.
+MetricText = Annotated[str, BeforeValidator(metric_text)]
 USD = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -98,13 +101,26 @@ class SourceConfig(BaseModel):
         return dict(self.model_extra or {})
 
 
+class MetricRuleConfig(BaseModel):
+    """Which metric judges the instructions of a category, a source, or one id; names may hold `*` and `?`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metric: MetricText
+    category: str | None = None
+    source: str | None = None
+    instruction: str | None = None
+
+
 class BuildConfig(BaseModel):
     """Everything that decides what a build does.
 
     Attributes:
         sources: Where instructions come from.
         experts: Who answers them.
-        metric: The scorer for instructions whose source names none.
+        metric: For instructions that no rule of `metrics` is for and whose source names none.
+        metrics: Rules; the first that matches an instruction decides its metric.
+        further_metrics: Metrics that every response is scored by besides; recorded, no labels.
         output: The dataset folder.
         use_existing_dataset: Continue from the dataset at `output`, adding what is missing.
         overwrite: Whether a finished dataset at `output` may be replaced.
@@ -130,7 +146,9 @@ class BuildConfig(BaseModel):
 
     sources: Annotated[list[SourceConfig], Field(min_length=1)] = [SourceConfig(source="bundled")]
     experts: Annotated[list[ExpertConfig], Field(min_length=1)] = [ExpertConfig(provider="embedded")]
-    metric: str = "exact_match"
+    metric: MetricText = "exact_match"
+    metrics: list[MetricRuleConfig] = []
+    further_metrics: list[MetricText] = []
     output: Path = Path("runs/dataset")
     use_existing_dataset: bool = False
     overwrite: bool = False

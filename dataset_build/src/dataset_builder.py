@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dataset_build.src.errors import DataError
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.metric_agreement import MetricAgreement
 from dataset_build.src.records import (
     CALL_COLUMNS,
     COLUMNS,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DATASET_JSON = "dataset.json"
+#: How the columns begin that hold the scores by further metrics.
+FURTHER_PREFIX = "metric:"
 _STAGING, _READY = ".staging", ".ready"
 
 #: Shares of train and validation; the rest is test.
@@ -132,6 +135,7 @@ class DatasetSummary:
         nobody_right: Those of them where every score is 0.
         all_equal: Those of them where all scores are the same.
         unscored: (metric, why) -> answers without a score: no reference, or the scorer could not judge them.
+        agreement: How the scores and those by further metrics go together.
     """
 
     experts: dict[str, ExpertSummary]
@@ -144,6 +148,7 @@ class DatasetSummary:
     nobody_right: int = 0
     all_equal: int = 0
     unscored: Counter[tuple[str, str]] = field(default_factory=Counter)
+    agreement: MetricAgreement = field(default_factory=lambda: MetricAgreement(["score"]))
     content_hash: str = ""
 
     def add(self, instruction: Instruction, split: str, scores: Sequence[float | None]) -> None:
@@ -222,7 +227,8 @@ def write_tables(
     A split without instructions gets no file. `on_instruction` is called after each instruction.
     """
     summary = DatasetSummary({expert.name: ExpertSummary(expert.model) for expert in experts})
-    writer = _SplitWriter(folder / "data", instructions)
+    summary.agreement = MetricAgreement(["score", *evaluator.further])
+    writer = _SplitWriter(folder / "data", instructions, evaluator.further)
     digest = hashlib.sha256()
     columns = sorted(experts, key=lambda expert: expert.name)
     try:
@@ -237,8 +243,11 @@ def write_tables(
                     continue
                 score = evaluator.score(instruction, response)
                 row = _row(instruction, split, response, score)
+                further = [evaluator.score(instruction, response, metric).value for metric in evaluator.further]
+                row |= zip(writer.further_columns, further, strict=True)
+                summary.agreement.add([score.value, *further])
                 writer.add(split, row, instruction.extra)
-                digest.update(_deterministic(row, response))
+                digest.update(_deterministic(row, response, further))
                 summary.experts[expert.name].add(response, score, category_of(instruction))
                 summary.metrics[score.metric] += 1
                 if score.value is None and response.text is not None:
@@ -278,6 +287,8 @@ def _row(instruction: Instruction, split: str, response: Response, score: Score)
         "reasoning_tokens": response.reasoning_tokens,
         "tokens_estimated": response.tokens_estimated if response.text is not None else None,
         "samples": json.dumps(response.samples) if response.samples else None,
+        "metric_version": score.version,
+        "score_reason": None if response.text is None else score.reason,
     }
     return {name: storable(value) if isinstance(value, str) else value for name, value in row.items()}
 
@@ -286,9 +297,9 @@ def _row(instruction: Instruction, split: str, response: Response, score: Score)
 _AGREED = list(COLUMNS)[: list(COLUMNS).index("cost")]
 
 
-def _deterministic(row: Mapping[str, Any], response: Response) -> bytes:
+def _deterministic(row: Mapping[str, Any], response: Response, further: Sequence[float | None]) -> bytes:
     agreed = [row[name] for name in _AGREED]
-    return json.dumps([*agreed, response.error_kind, *response.samples]).encode() + b"\n"
+    return json.dumps([*agreed, response.error_kind, *response.samples, *further]).encode() + b"\n"
 
 
 #: Types of the values of a further column -> its type; anything else is text.
@@ -303,14 +314,16 @@ _KINDS = {
 class _SplitWriter:
     """Parquet files, one per split, written a row group at a time."""
 
-    def __init__(self, folder: Path, instructions: InstructionStore) -> None:
+    def __init__(self, folder: Path, instructions: InstructionStore, further: Sequence[str]) -> None:
         import pyarrow as pa
 
+        self.further_columns = [f"{FURTHER_PREFIX}{metric}" for metric in further]
         self._folder = folder
         self._extras = _extra_columns(instructions)
         kinds = {"string": pa.string(), "double": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
         self._schema = pa.schema(
             [(name, kinds[kind]) for name, kind in {**COLUMNS, **CALL_COLUMNS}.items()]
+            + [(name, pa.float64()) for name in self.further_columns]
             + [(name, kind) for name, (_, kind) in self._extras.items()]
         )
         self._rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}

@@ -1,8 +1,10 @@
-"""From a response to a score, by the metric that can check the instruction."""
+"""From a response to a score, by the metric that is chosen for the instruction."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from dataset_build.src.metric_choice import Metric, MetricPart, MetricRule, parse_metric
+from dataset_build.src.options import check_options
 from dataset_build.src.records import Instruction, Response, Score
 from dataset_build.src.scorers import scorers
 from dataset_build.src.scorers.base import Scorer
@@ -14,16 +16,21 @@ class Evaluator:
     """Scores responses; a scorer that raises costs its one score and nothing else.
 
     Args:
-        default_metric: The scorer for instructions whose source names none.
+        default_metric: For instructions that no rule is for and whose source names none.
+        rules: The first one that matches an instruction decides its metric, over what its source says.
+        further: Metrics that every response is scored by besides; they are recorded and are no labels.
 
     Raises:
-        ConfigError: no such metric.
+        ConfigError: no such metric, or an option of it is wrong.
     """
 
-    def __init__(self, default_metric: str) -> None:
-        self.default_metric = default_metric
+    def __init__(self, default_metric: str, rules: Sequence[MetricRule] = (), further: Sequence[str] = ()) -> None:
+        self._default = parse_metric(default_metric)
+        self._rules = tuple(rules)
+        self.further = tuple(str(parse_metric(text)) for text in further)
+        self._metrics: dict[str, Metric] = {}
         self._scorers: dict[str, Scorer] = {}
-        self._scorer(default_metric)
+        self.check([default_metric, *(rule.metric for rule in rules), *self.further])
 
     def check(self, metrics: Iterable[str]) -> None:
         """Make sure that every metric that instructions name exists, before anything is paid for.
@@ -31,41 +38,74 @@ class Evaluator:
         Raises:
             ConfigError: one does not.
         """
-        for metric in metrics:
-            self._scorer(metric)
+        for text in metrics:
+            for part in self._metric(text).parts:
+                self._scorer(part)
 
-    def score(self, instruction: Instruction, response: Response) -> Score:
+    def metric_of(self, instruction: Instruction) -> str:
+        """Return the text of the metric that judges an instruction."""
+        for rule in self._rules:
+            if rule.matches(instruction):
+                return rule.metric
+        return instruction.metric or str(self._default)
+
+    def score(self, instruction: Instruction, response: Response, metric: str | None = None) -> Score:
         """Return the score of a response: the mean over its samples, where it has several.
 
         A failed call has none, and neither has a response that its scorer chokes on.
-        """
-        metric = instruction.metric or self.default_metric
-        if response.text is None:
-            return Score(None, metric, f"failed call: {response.error_kind}")
-        scores = [self._score(metric, instruction, text, response) for text in response.samples or (response.text,)]
-        if len(scores) == 1:
-            return scores[0]
-        unscored = [score.reason for score in scores if score.value is None]
-        if unscored:
-            return Score(None, metric, f"{len(unscored)} of {len(scores)} samples: {unscored[0]}")
-        return Score(sum(score.value or 0.0 for score in scores) / len(scores), metric)
 
-    def _score(self, metric: str, instruction: Instruction, text: str, response: Response) -> Score:
+        Args:
+            instruction: What was asked.
+            response: What came of it.
+            metric: Which one; None means the one that is chosen for the instruction.
+        """
+        judged = self._metric(metric or self.metric_of(instruction))
+        name, version = str(judged), self._version(judged)
+        if response.text is None:
+            return Score(None, name, f"failed call: {response.error_kind}", version)
+        samples = response.samples or (response.text,)
+        total = 0.0
+        for number, text in enumerate(samples, start=1):
+            for part in judged.parts:
+                score = self._score(part, instruction, text, response)
+                if score.value is None:
+                    which = f"sample {number}: " if len(samples) > 1 else ""
+                    whose = f"{part.name}: " if len(judged.parts) > 1 else ""
+                    return Score(None, name, f"{which}{whose}{score.reason}", version)
+                total += part.weight * score.value
+        return Score(min(1.0, total / judged.total_weight / len(samples)), name, None, version)
+
+    def _score(self, part: MetricPart, instruction: Instruction, text: str, response: Response) -> Score:
         try:
-            return self._scorer(metric).score(instruction, text)
+            return self._scorer(part).score(instruction, text)
         except Exception as problem:
             reason = f"{type(problem).__name__}: {problem}"
             logger.warning(
                 "%s could not score the response of %s to instruction %s: %s",
-                metric, response.expert, instruction.id, reason,
+                part.name, response.expert, instruction.id, reason,
             )  # fmt: skip
-            return Score(None, metric, f"the metric raised {type(problem).__name__}")
+            return Score(None, part.name, f"the metric raised {type(problem).__name__}")
 
     def versions(self) -> dict[str, str]:
         """Return metric -> version for every metric used so far."""
-        return {metric: scorer.version for metric, scorer in sorted(self._scorers.items())}
+        return {text: self._version(metric) for text, metric in sorted(self._metrics.items())}
 
-    def _scorer(self, metric: str) -> Scorer:
-        if metric not in self._scorers:
-            self._scorers[metric] = scorers[metric]()
-        return self._scorers[metric]
+    def _version(self, metric: Metric) -> str:
+        versions = [self._scorer(part).version for part in metric.parts]
+        if len(versions) == 1:
+            return versions[0]
+        return ", ".join(f"{part.name} {version}" for part, version in zip(metric.parts, versions, strict=True))
+
+    def _metric(self, text: str) -> Metric:
+        if text not in self._metrics:
+            parsed = parse_metric(text)
+            self._metrics[text] = self._metrics.setdefault(str(parsed), parsed)
+        return self._metrics[text]
+
+    def _scorer(self, part: MetricPart) -> Scorer:
+        key = str(part)
+        if key not in self._scorers:
+            scorer_class = scorers[part.name]
+            where = f"Metric {part.name!r}"
+            self._scorers[key] = scorer_class(**check_options(scorer_class, part.options, where=where))
+        return self._scorers[key]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset_build.src.dataset_builder import ExpertColumn
+from dataset_build.src.dataset_builder import FURTHER_PREFIX, ExpertColumn
 from dataset_build.src.errors import DataError
 from dataset_build.src.interchange import read_dataset_json
 from dataset_build.src.records import CALL_COLUMNS, COLUMNS, SPLITS, Instruction, Response
@@ -26,16 +26,23 @@ class ExistingDataset:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
+            facts = read_dataset_json(folder)
             self.experts = [
-                ExpertColumn(facts["name"], facts["request"], facts) for facts in read_dataset_json(folder)["experts"]
+                ExpertColumn(one["name"], one["request"], one, (one.get("config") or {}).get("model"))
+                for one in facts["experts"]
             ]
+            self._default_metric = (facts.get("config") or {}).get("metric")
         except (KeyError, TypeError) as problem:
             raise DataError(
                 f"{folder / 'dataset.json'} lacks {problem}; build the dataset anew with --overwrite."
             ) from None
 
-    def instructions(self) -> Iterator[Instruction]:
-        """Yield its instructions, with the split and the metric they have there."""
+    def instructions(self, *, keeps_metric: bool = True) -> Iterator[Instruction]:
+        """Yield its instructions, with the split and the metric they have there.
+
+        Args:
+            keeps_metric: Whether also those keep their metric that had the dataset's default one.
+        """
         before = None
         for row in self._rows():  # the rows of one instruction stand together
             if row["instruction_id"] != before:
@@ -47,9 +54,11 @@ class ExistingDataset:
                     reference=row["reference"],
                     source=row["source"],
                     split=row["split"],
-                    metric=row["metric"],
+                    metric=row["metric"] if keeps_metric or row["metric"] != self._default_metric else None,
                     extra={
-                        name: value for name, value in row.items() if name not in COLUMNS and name not in CALL_COLUMNS
+                        name: value
+                        for name, value in row.items()
+                        if name not in COLUMNS and name not in CALL_COLUMNS and not name.startswith(FURTHER_PREFIX)
                     },
                 )
 

@@ -32,7 +32,7 @@ COLUMNS: dict[str, str] = {
     "error": "string",
     "model": "string",
 }
-#: Columns a built dataset has besides, about the call; readers of the interchange form may ignore them.
+#: Columns a built dataset has besides, about the call and its score; readers of the interchange form may ignore them.
 CALL_COLUMNS: dict[str, str] = {
     "finish_reason": "string",
     "first_token_s": "double",
@@ -40,6 +40,8 @@ CALL_COLUMNS: dict[str, str] = {
     "reasoning_tokens": "int64",
     "tokens_estimated": "bool",
     "samples": "string",
+    "metric_version": "string",
+    "score_reason": "string",
 }
 #: What may follow a model's name without making it another model: a date, a tag, a quantisation.
 _SAME_MODEL = re.compile(r"[-@:_](\d{3,}|v\d|latest|preview|exp|q\d|fp\d|bf16|gguf|awq|gptq)")
@@ -288,6 +290,7 @@ class Score:
     value: float | None
     metric: str
     reason: str | None = None
+    version: str | None = None
 
     def __post_init__(self) -> None:
         if self.value is not None and not 0.0 <= self.value <= 1.0:
