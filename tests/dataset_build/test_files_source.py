@@ -1,15 +1,17 @@
 import csv
 import json
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_build import ConfigError, DataError, Instruction, write_table
+from dataset_build import ConfigError, DataError, Instruction, read_table, write_table
+from dataset_build.src.records import storable
 from dataset_build.src.sources.files import FileSource
 
 ROWS = [
@@ -169,18 +171,46 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return tmp_path_factory.mktemp("rows")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    texts=st.lists(
-        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00")).filter(lambda t: t.strip()),
-        min_size=1,
-        max_size=6,
-    ),
-    ending=st.sampled_from([".csv", ".jsonl", ".parquet"]),
+ENDINGS = st.sampled_from([".csv", ".jsonl", ".parquet"])
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.text(st.sampled_from(list("\r\n\t\",;'\\\x00\ufeff\u2028\x85 ab")), max_size=12),
 )
+ASKED = TEXTS.filter(lambda text: bool(text.strip()))
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts=st.lists(ASKED, min_size=1, max_size=6), ending=ENDINGS)
 def test_any_text_survives_every_format(texts: list[str], ending: str, folder: Path):
     rows = [{"instruction": text, "n": n} for n, text in enumerate(texts)]
     assert [one.text for one in read(write(folder / f"any{ending}", rows))] == texts
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=st.lists(st.tuples(ASKED, TEXTS, st.none() | TEXTS), min_size=1, max_size=6), ending=ENDINGS)
+def test_any_instruction_survives_being_written_in_interchange_form(
+    rows: list[tuple[str, str, str | None]], ending: str, folder: Path
+):
+    frame = pd.DataFrame(
+        {"instruction_id": str(n), "instruction": text, "reference": reference, "category": category, "expert": expert}
+        for n, (text, reference, category) in enumerate(rows)
+        for expert in "ab"
+    ).assign(score=1.0)
+    write_table(frame, folder / f"table{ending}")
+    found = [(one.text, one.reference, one.category) for one in read(folder / f"table{ending}")]
+    assert found == [(text, reference or None, category or None) for text, reference, category in rows]
+    table = read_table(folder / f"table{ending}")
+    assert list(table["instruction"]) == [text for text, _, _ in rows for _ in "ab"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(text=st.text(st.characters(categories=["Cs", "L", "P"]), min_size=1), ending=ENDINGS)
+def test_a_lone_surrogate_is_written_as_the_replacement_character(text: str, ending: str, folder: Path):
+    frame = pd.DataFrame({"instruction": [text], "expert": ["a"], "score": [1.0]}, dtype=object)
+    write_table(frame, folder / f"lone{ending}")
+    (one,) = read(folder / f"lone{ending}")
+    assert one.text == storable(text)
+    assert len(one.text.encode()) > 0
 
 
 def test_a_lone_surrogate_anywhere_in_a_row_is_replaced(tmp_path: Path):
@@ -227,3 +257,74 @@ def test_a_limit_counts_different_instructions(tmp_path: Path):
     (tmp_path / "q.csv").write_text("instruction\na\na\na\nb\nc\n")
     found = list(FileSource(tmp_path / "q.csv").instructions(seed=0, limit=2))
     assert list(dict.fromkeys(one.text for one in found)) == ["a", "b"]
+
+
+def test_merging_takes_the_first_cell_of_each_column_and_objects_whole(tmp_path: Path):
+    rows = [
+        {"instruction": "q", "expert": "a", "score": 1, "response": "r" * 99, "more": {"x": 1}, "category": ""},
+        {"instruction": "q", "expert": "b", "score": 1, "more": {"x": 2, "y": 3}, "category": "late", "text\u0000": 1},
+        {"instruction": "p", "expert": "a", "score": 1},
+    ]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first, second = read(tmp_path / "q.jsonl")
+    assert (first.text, first.category, first.extra) == ("q", "late", {"more": {"x": 1}, "text\u0000": 1})
+    assert (second.text, second.extra) == ("p", {})
+
+
+def test_bytes_in_interchange_form_are_text(tmp_path: Path):
+    frame = pd.DataFrame({"instruction": ["é".encode()], "expert": ["a"], "score": [1.0], "when": [pd.Timestamp(0)]})
+    frame.to_parquet(tmp_path / "q.parquet")
+    (one,) = read(tmp_path / "q.parquet")
+    assert (one.text, one.extra) == ("é", {"when": "1970-01-01 00:00:00"})
+
+
+def test_merging_does_not_hold_the_file_in_memory(tmp_path: Path):
+    path = tmp_path / "q.jsonl"
+    with path.open("w") as file:
+        for n in range(5_000):
+            row = {"instruction": f"{n} " + "text " * 100, "expert": "a", "score": 1, "response": "answer " * 100}
+            file.write(json.dumps(row) + "\n")
+    size = path.stat().st_size
+    tracemalloc.start()
+    assert sum(1 for _ in FileSource(path).instructions(seed=0)) == 5_000
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < size / 10
+
+
+def test_a_shuffled_file_has_all_rows_in_an_order_the_seed_decides(tmp_path: Path):
+    path = tmp_path / "q.csv"
+    path.write_text("instruction\n" + "".join(f"{n}\n" for n in range(500)))
+
+    def order(seed: int, buffer: int) -> list[int]:
+        return [int(one.text) for one in FileSource(path, shuffle_buffer=buffer).instructions(seed=seed)]
+
+    assert order(1, 50) == order(1, 50) != order(2, 50)
+    assert sorted(order(1, 50)) == list(range(500))
+    assert order(1, 1) == list(range(500))
+    assert min(order(1, 50)[400:]) > 0
+    assert sum(order(1, 10_000)[:100]) / 100 == pytest.approx(250, abs=60)
+    with pytest.raises(ConfigError, match="shuffle_buffer is 0"):
+        order(1, 0)
+
+
+def test_a_shuffled_file_names_the_row_that_is_wrong(tmp_path: Path):
+    (tmp_path / "q.csv").write_text("instruction,n\n" + "a,1\n" * 6 + ",2\n" + "b,3\n" * 9)
+    with pytest.raises(DataError, match="row 7: the instruction"):
+        read(tmp_path / "q.csv", shuffle_buffer=4)
+
+
+def test_a_template_and_a_path_work_on_files(tmp_path: Path):
+    row = {"instruction": "Add", "input": "", "question": {"stem": "Why?"}, "answers": [{"text": "So"}], "id": 3}
+    (tmp_path / "q.jsonl").write_text(json.dumps(row))
+    template = "{instruction}: {question.stem}\n\n{input}"
+    (one,) = read(tmp_path / "q.jsonl", template=template, columns={"reference": "answers[0].text"})
+    assert (one.text, one.reference, one.extra) == ("Add: Why?", "So", {"id": 3})
+    with pytest.raises(ConfigError, match=r"no column 'quetsion' \(in the template\). Did you mean 'question'"):
+        read(tmp_path / "q.jsonl", template="{quetsion.stem}")
+    with pytest.raises(ConfigError, match="a template and a column for the instruction"):
+        read(tmp_path / "q.jsonl", template="{input}", columns={"instruction": "input"})
+    with pytest.raises(ConfigError, match="give a template"):
+        read(tmp_path / "q.jsonl", first_option=0)
+    with pytest.raises(DataError, match=r"all of its template\) is empty"):
+        read(tmp_path / "q.jsonl", template="Question: {input}")

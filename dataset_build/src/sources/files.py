@@ -12,7 +12,7 @@ from dataset_build.src.errors import ConfigError, DataError
 from dataset_build.src.records import Instruction
 from dataset_build.src.registry import nearest
 from dataset_build.src.sources.base import Source
-from dataset_build.src.sources.rows import RowReader, distinct
+from dataset_build.src.sources.rows import RowReader, distinct, shuffled
 
 #: Rows read ahead to learn the columns of a JSONL file, whose objects need not have the same keys.
 LOOK_AHEAD = 100
@@ -30,9 +30,13 @@ class FileSource(Source):
 
     Args:
         path: A `.jsonl`, `.csv` or `.parquet` file, UTF-8 with or without a byte-order mark.
-        columns: Canonical name -> name in the file, where they differ.
+        columns: Canonical name -> name in the file, where they differ; `answers.text[0]` looks into a column.
         category: The category of rows that have none.
         metric: The scorer of rows that name none.
+        template: Composes the instruction of several columns, as in "Question: {question} {choices}"; lists
+            become lettered options.
+        first_option: The number by which references call the first option (0 or 1); they then become letters.
+        shuffle_buffer: Shuffle by the build's seed, holding so many rows; None keeps the order.
     """
 
     def __init__(
@@ -41,6 +45,9 @@ class FileSource(Source):
         columns: Mapping[str, str] | None = None,
         category: str | None = None,
         metric: str | None = None,
+        template: str | None = None,
+        first_option: int | None = None,
+        shuffle_buffer: int | None = None,
     ) -> None:
         self._path = Path(path)
         self.name = self._path.name
@@ -57,10 +64,19 @@ class FileSource(Source):
         except OSError as problem:
             raise ConfigError(f"Cannot read {path}: {problem.strerror}.") from None
         self._read = _READERS[ending]
-        self._reader = RowReader(str(path), source=self.name, columns=columns, category=category, metric=metric)
+        self._shuffle_buffer = shuffle_buffer
+        self._reader = RowReader(
+            str(path),
+            source=self.name,
+            columns=columns,
+            category=category,
+            metric=metric,
+            template=template,
+            first_option=first_option,
+        )
 
     def instructions(self, *, seed: int, limit: int | None = None) -> Iterator[Instruction]:
-        """Yield the instructions in the order of the file; `seed` changes nothing."""
+        """Yield the instructions in the order of the file, or in one that `seed` decides where it is to be shuffled."""
         rows = self._read(self._path)
         ahead = list(islice(rows, LOOK_AHEAD))
         if not ahead:
@@ -71,7 +87,8 @@ class FileSource(Source):
         if {"expert", "instruction_id"} <= set(have) or {"expert", "score"} <= set(have):
             merged = self._reader.merge(row for _, row in every)
             every = chain((f"instruction {number}", row) for number, row in enumerate(merged, start=1))
-        yield from distinct((self._reader.instruction(row, position) for position, row in every), limit)
+        ordered = shuffled(every, self._shuffle_buffer, seed=seed)
+        yield from distinct((self._reader.instruction(row, position) for position, row in ordered), limit)
 
 
 def _read_jsonl(path: Path) -> Iterator[PositionedRow]:
