@@ -18,6 +18,7 @@ from dataset_build.src.experts.chat_protocol import (
 )
 from dataset_build.src.records import Usage
 
+ZERO = {"prompt_tokens": 0, "completion_tokens": 0}
 USAGE = {"prompt_tokens": 11, "completion_tokens": 2}
 
 
@@ -66,7 +67,7 @@ def test_tokens_from_the_cache_and_tokens_of_thought_are_counted():
     assert read_usage(openai) == Usage(11, 2, 5, None)
     deepseek = {**USAGE, "prompt_cache_hit_tokens": 7, "completion_tokens_details": {"reasoning_tokens": 1}}
     assert read_usage(deepseek) == Usage(11, 2, 7, 1)
-    for nothing in (None, [], {}, {"prompt_tokens": -1}, {"prompt_tokens": True, "completion_tokens": "2"}):
+    for nothing in (None, [], {}, {"prompt_tokens": -1}, {"prompt_tokens": True, "completion_tokens": "2"}, ZERO):
         assert read_usage(nothing) is None
 
 

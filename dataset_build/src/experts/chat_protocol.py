@@ -94,11 +94,11 @@ def choices_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_usage(usage: object) -> Usage | None:
-    """Return the tokens a reply reports, or None where it reports neither those read nor those written."""
+    """Return the tokens a reply reports; None where it tells neither those read nor those written, or 0 for both."""
     if not isinstance(usage, dict):
         return None
     prompt_tokens, completion_tokens = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    if prompt_tokens is None and completion_tokens is None:
+    if not prompt_tokens and not completion_tokens:
         return None
     prompt, completion = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     cached = _count(prompt.get("cached_tokens")) if isinstance(prompt, dict) else None

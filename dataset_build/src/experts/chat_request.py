@@ -50,6 +50,11 @@ class ChatRequest:
         n: int,
         stream: bool,
     ) -> None:
+        if n < 1 or (n > 1 and options.get("temperature") == 0):
+            raise ConfigError(
+                f"Expert {name!r}: n is {n}; it must be at least 1, and more than one sample needs a temperature "
+                "above 0 (samples of a greedy model are all alike)."
+            )
         for reserved in RESERVED:
             if reserved in extra_body:
                 raise ConfigError(f"Expert {name!r}: extra_body holds {reserved!r}, which the expert sets itself.")
@@ -83,6 +88,11 @@ class ChatRequest:
         if self.api == "completions" and self._system_prompt:
             text = f"{self._system_prompt}\n\n{text}"
         return before + json.dumps(text).encode() + after
+
+    def as_fields(self, text: str, *, have: int = 0) -> dict[str, Any]:
+        """Return the same body as a mapping."""
+        fields: dict[str, Any] = json.loads(self.encoded(text, have=have))
+        return fields
 
     def prompt_tokens(self, text: str) -> int:
         """Return about how many tokens the request has, the system prompt and a chat template included."""

@@ -1,25 +1,20 @@
 """Any endpoint that speaks the OpenAI protocol: hosted models, gateways, servers on this machine."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-from dataset_build.src.errors import ConfigError, ExpertError
-from dataset_build.src.experts.base import Expert
-from dataset_build.src.experts.chat_protocol import Reply, read_failure, read_reply, total_usage
+from dataset_build.src.errors import ExpertError
+from dataset_build.src.experts.chat_expert import ChatExpert, check_limits
+from dataset_build.src.experts.chat_protocol import Reply, read_failure, read_reply
 from dataset_build.src.experts.chat_request import Api, ChatRequest, MaxTokensField, endpoint_url
 from dataset_build.src.experts.chat_stream import StreamedReply
 from dataset_build.src.experts.http_connection import HttpConnection, Transport
 from dataset_build.src.experts.request_headers import RequestHeaders, environment_name
-from dataset_build.src.records import Answer, CallEstimate, Instruction, Price, Usage
-from dataset_build.src.tokens import count_tokens
-
-#: Longest deadline in seconds; timers of the operating system overflow far above it.
-LONGEST_TIMEOUT_S = 86_400.0
+from dataset_build.src.records import Price
 
 
-class OpenAICompatibleExpert(Expert):
+class OpenAICompatibleExpert(ChatExpert):
     """Answer by `POST base_url/chat/completions`, or `/completions`.
 
     Secrets are read from the environment at each call and are stored nowhere. Where the endpoint reports no tokens,
@@ -28,7 +23,7 @@ class OpenAICompatibleExpert(Expert):
     samples than asked for is asked again for the rest, the seed raised by as many as there are. A call fails as a
     whole if one sample is empty or filtered: a mean over the others would flatter the expert.
 
-    Failures and their kinds (see `answer`): of those that may be worth a repeat, `timeout` (its message names the
+    Failures and their kinds: of those that may be worth a repeat, `timeout` (its message names the
     deadline: connection, first byte, or all), `connection`, `dns`, `rate_limit`, `overloaded` (503, 529),
     `server_error`, `invalid_response` (truncated, no JSON, too long, a stream cut short); of those that are not,
     `tls`, `auth`, `bad_request`, `quota`, `too_long` (the prompt does not fit the model), `content_filter`,
@@ -116,25 +111,15 @@ class OpenAICompatibleExpert(Expert):
         price: Price | None = None,
         description: str = "",
     ) -> None:
-        super().__init__(name, price=price, description=description)
         url = endpoint_url(base_url, api, query or {}, name=name)
         environment_name(proxy_env, "proxy_env", expert=name)
-        limits = {
-            "timeout_s": timeout_s,
-            "connect_timeout_s": connect_timeout_s,
-            "first_byte_timeout_s": first_byte_timeout_s,
-            "max_response_mb": max_response_mb,
-        }
-        for limit, most in limits.items():
-            if most is not None and not 0 < most <= LONGEST_TIMEOUT_S:
-                raise ConfigError(
-                    f"Expert {name!r}: {limit} is {most}; it must be above 0 and at most {LONGEST_TIMEOUT_S:g}."
-                )
-        if n < 1 or (n > 1 and temperature == 0):
-            raise ConfigError(
-                f"Expert {name!r}: n is {n}; it must be at least 1, and more than one sample needs a temperature "
-                "above 0 (samples of a greedy model are all alike)."
-            )
+        check_limits(
+            name,
+            timeout_s=timeout_s,
+            connect_timeout_s=connect_timeout_s,
+            first_byte_timeout_s=first_byte_timeout_s,
+            max_response_mb=max_response_mb,
+        )
         named = {"OpenAI-Organization": organization, "OpenAI-Project": project}
         plain = {**(headers or {}), **{header: value for header, value in named.items() if value is not None}}
         self._headers = RequestHeaders(name, api_key_env=api_key_env, plain=plain, from_env=headers_env or {})
@@ -148,7 +133,7 @@ class OpenAICompatibleExpert(Expert):
             "frequency_penalty": frequency_penalty,
             "reasoning_effort": reasoning_effort,
         }
-        self._request = ChatRequest(
+        request = ChatRequest(
             name,
             model,
             api=api,
@@ -158,6 +143,7 @@ class OpenAICompatibleExpert(Expert):
             n=n,
             stream=stream,
         )
+        super().__init__(name, request, model=model, timeout_s=timeout_s, price=price, description=description)
         self._streams = stream
         transport = Transport(
             connect_timeout_s=connect_timeout_s,
@@ -173,8 +159,6 @@ class OpenAICompatibleExpert(Expert):
             client_key=client_key,
         )
         self._connection = HttpConnection(name, url, transport)
-        self.model = model
-        self.timeout_s = timeout_s
 
     @property
     def endpoint(self) -> str:
@@ -185,36 +169,6 @@ class OpenAICompatibleExpert(Expert):
         """Raise before a build where an environment variable is not set or a certificate cannot be read."""
         self._headers.check()
         self._connection.check()
-
-    def estimate(self, instruction: Instruction) -> CallEstimate:
-        """Return what a call will use, the system prompt included and all samples together."""
-        return self._request.estimate(instruction.text)
-
-    async def answer(self, instruction: Instruction) -> Answer:
-        """Ask the endpoint, again where it gave fewer samples than it was asked for.
-
-        An error says what its call is billed for, or that it may be billed: the answer was lost after the request
-        was sent (a deadline, a reset, a reply nobody can read).
-
-        Raises:
-            ExpertUnavailableError: kinds timeout, connection, dns, rate_limit, overloaded, server_error,
-                invalid_response.
-            ExpertRefusedError: kinds tls, auth, bad_request, quota, too_long, content_filter, empty_response.
-        """
-        headers, hidden = self._headers.read()
-        first, first_token_s = await self._ask(instruction.text, 0, headers, hidden)
-        replies = [first]
-        texts = first.texts
-        while len(texts) < self._request.n:
-            try:
-                reply, _ = await self._ask(instruction.text, len(texts), headers, hidden)
-            except ExpertError as problem:
-                problem.usage = total_usage([*(reply.usage for reply in replies), problem.usage])
-                problem.may_be_billed |= any(reply.usage is None for reply in replies)
-                raise
-            replies.append(reply)
-            texts = texts + reply.texts
-        return self._answer(instruction.text, replies, texts[: self._request.n], first_token_s)
 
     async def aclose(self) -> None:
         """Close the connections of every event loop this expert was used in."""
@@ -228,10 +182,8 @@ class OpenAICompatibleExpert(Expert):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, url={self._connection.url!r}, model={self.model!r})"
 
-    async def _ask(
-        self, text: str, have: int, headers: Mapping[str, str], hidden: Sequence[str]
-    ) -> tuple[Reply, float | None]:
-        """Return one reply, and the seconds until a streamed one began."""
+    async def _ask(self, text: str, have: int) -> tuple[Reply, float | None]:
+        headers, hidden = self._headers.read()
         stream = StreamedReply(self.name, hidden) if self._streams else None
         status, received, body, first_token_s = await self._connection.post(
             self._request.encoded(text, have=have), headers, hidden=hidden, stream=stream
@@ -245,32 +197,3 @@ class OpenAICompatibleExpert(Expert):
         if isinstance(result, ExpertError):
             raise result
         return result, first_token_s
-
-    def _answer(self, text: str, replies: list[Reply], texts: list[str], first_token_s: float | None) -> Answer:
-        usages = [self._usage(text, reply) for reply in replies]
-        usage = usages[0] if len(usages) == 1 else total_usage(usages)
-        reasons = [reply.finish_reason for reply in replies]
-        return Answer(
-            text=texts[0],
-            prompt_tokens=usage.prompt_tokens if usage else None,
-            completion_tokens=usage.completion_tokens if usage else None,
-            model=replies[0].model,
-            finish_reason="length" if "length" in reasons else reasons[0],
-            cached_tokens=usage.cached_tokens if usage else None,
-            reasoning_tokens=usage.reasoning_tokens if usage else None,
-            first_token_s=first_token_s,
-            tokens_estimated=any(reply.usage is not given for reply, given in zip(replies, usages, strict=True)),
-            samples=tuple(texts) if self._request.n > 1 else (),
-        )
-
-    def _usage(self, text: str, reply: Reply) -> Usage:
-        """Return the tokens of a reply, estimated where the endpoint did not report them."""
-        usage = reply.usage or Usage()
-        if usage.prompt_tokens is not None and usage.completion_tokens is not None:
-            return usage
-        read, written = usage.prompt_tokens, usage.completion_tokens
-        return replace(
-            usage,
-            prompt_tokens=self._request.prompt_tokens(text) if read is None else read,
-            completion_tokens=sum(map(count_tokens, reply.texts)) if written is None else written,
-        )
