@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dataset_build.src.importers.input_file import InputFile
     from dataset_build.src.importing import import_dataset
     from dataset_build.src.interchange import read_dataset_json, read_table, write_table
+    from dataset_build.src.labels import Labels, labels_of, matrix_of
     from dataset_build.src.minilm import MiniLM
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
     from dataset_build.src.records import CANNOT_ANSWER, COLUMNS, Answer, Instruction, Price, Response, Score
@@ -67,6 +68,7 @@ _HOME = {
     "ImportSummary": "dataset_build.src.imported_rows:ImportSummary",
     "InputFile": "dataset_build.src.importers.input_file:InputFile",
     "Instruction": "dataset_build.src.records:Instruction",
+    "Labels": "dataset_build.src.labels:Labels",
     "MiniLM": "dataset_build.src.minilm:MiniLM",
     "MissingDependencyError": "dataset_build.src.errors:MissingDependencyError",
     "Parser": "dataset_build.src.arguments:Parser",
@@ -86,9 +88,11 @@ _HOME = {
     "call_hub": "dataset_build.src.hub:call_hub",
     "comma_list": "dataset_build.src.arguments:comma_list",
     "import_dataset": "dataset_build.src.importing:import_dataset",
+    "labels_of": "dataset_build.src.labels:labels_of",
     "load_expert": "dataset_build.src.model_loader:load_expert",
     "load_experts": "dataset_build.src.model_loader:load_experts",
     "load_instructions": "dataset_build.src.data_loader:load_instructions",
+    "matrix_of": "dataset_build.src.labels:matrix_of",
     "nearest": "dataset_build.src.registry:nearest",
     "parse_columns": "dataset_build.src.arguments:parse_columns",
     "parse_expert": "dataset_build.src.model_loader:parse_expert",
@@ -126,6 +130,7 @@ __all__ = [
     "ImportSummary",
     "InputFile",
     "Instruction",
+    "Labels",
     "MiniLM",
     "MissingDependencyError",
     "Parser",
@@ -145,9 +150,11 @@ __all__ = [
     "call_hub",
     "comma_list",
     "import_dataset",
+    "labels_of",
     "load_expert",
     "load_experts",
     "load_instructions",
+    "matrix_of",
     "nearest",
     "parse_columns",
     "parse_expert",

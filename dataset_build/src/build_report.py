@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from dataset_build.src.dataset_builder import DatasetSummary, ExpertSummary
+from dataset_build.src.dataset_summary import DatasetSummary, ExpertSummary
 
 if TYPE_CHECKING:
     from dataset_build.src.building import BuildResult
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 #: Experts for which the cost of each category is printed one by one; of more, only the sum.
 MOST_COLUMNS = 4
+#: Fewer rows than this say little.
+ENOUGH_ROWS = 20
+#: Names shown of a longer list.
+MOST_LISTED = 8
 #: USD from which on the cost of each category is printed.
 WORTH_TELLING_USD = 0.001
 
@@ -133,7 +137,30 @@ def warnings_of(summary: DatasetSummary) -> list[str]:
         f"{count:,} answers have no score by {metric}: {reason}"
         for (metric, reason), count in sorted(summary.unscored.items())
     ]
+    return found + _weak_labels(summary)
+
+
+def _weak_labels(summary: DatasetSummary) -> list[str]:
+    """Return what makes the labels teach less than their number promises."""
+    found = []
+    if summary.compared >= ENOUGH_ROWS:
+        never = [name for name, one in sorted(summary.experts.items()) if one.scored and not one.best_alone]
+        idle = [name for name in never if not summary.experts[name].best_tied]
+        if idle and len(idle) < len(summary.experts):
+            found.append(f"never among the best on any instruction, so of use only where it is cheap: {_listed(idle)}")
+    small = [name for name, count in sorted(summary.categories.items()) if count < ENOUGH_ROWS]
+    if small and len(summary.categories) > 1:
+        sizes = [f"{name} ({summary.categories[name]:,})" for name in small]
+        found.append(f"categories with fewer than {ENOUGH_ROWS} instructions teach little: {_listed(sizes)}")
+    for metric, one in sorted(summary.ranges.items()):
+        if one.scored >= ENOUGH_ROWS and one.lowest == one.highest:
+            found.append(f"{metric} gave all {one.scored:,} answers the score {one.lowest:g}: it tells nothing apart")
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_LISTED])
+    return shown if len(names) <= MOST_LISTED else f"{shown} and {len(names) - MOST_LISTED} more"
 
 
 def _print(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -15,7 +15,6 @@ from dataset_build.src.cleaning import Cleaner, CleaningReport
 from dataset_build.src.config import BuildConfig, ExpertConfig
 from dataset_build.src.dataset_builder import (
     DATASET_JSON,
-    DatasetSummary,
     ExpertColumn,
     finish_publishing,
     publish,
@@ -23,6 +22,7 @@ from dataset_build.src.dataset_builder import (
     write_tables,
 )
 from dataset_build.src.dataset_card import dataset_facts, write_card
+from dataset_build.src.dataset_summary import DatasetSummary
 from dataset_build.src.errors import ConfigError, EarlyStopError
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset

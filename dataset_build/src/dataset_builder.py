@@ -7,40 +7,25 @@ the last piece to arrive. A move that was cut short is completed by the next bui
 import hashlib
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dataset_build.src.dataset_summary import DatasetSummary, ExpertSummary, category_of
+from dataset_build.src.dataset_tables import LabelTables, ResponseTables
 from dataset_build.src.errors import DataError
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.metric_agreement import MetricAgreement
-from dataset_build.src.records import (
-    CALL_COLUMNS,
-    COLUMNS,
-    SPLITS,
-    Instruction,
-    Response,
-    Score,
-    serves_another_model,
-    storable,
-)
+from dataset_build.src.records import COLUMNS, SPLITS, Instruction, Response, Score, storable
 from dataset_build.src.response_store import ResponseStore
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 DATASET_JSON = "dataset.json"
-#: How the columns begin that hold the scores by further metrics.
-FURTHER_PREFIX = "metric:"
 _STAGING, _READY = ".staging", ".ready"
 
 #: Shares of train and validation; the rest is test.
 TRAIN_SHARE, VALIDATION_SHARE = 0.70, 0.15
-#: Rows per Parquet row group, and at most in memory per split.
-ROW_GROUP = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,114 +43,6 @@ class ExpertColumn:
     request: str
     facts: Mapping[str, Any]
     model: str | None = None
-
-
-@dataclass(slots=True)
-class CostCell:
-    """What one expert cost and scored in one category; failed calls are not in the score."""
-
-    calls: int = 0
-    cost_sum: float = 0.0
-    scored: int = 0
-    score_sum: float = 0.0
-
-
-@dataclass(slots=True)
-class ExpertSummary:
-    """What one expert did over the whole dataset.
-
-    Attributes:
-        answered: Calls that gave an answer.
-        missing: Instructions that it was never asked, because it was down or the money was spent.
-        scored: Answers with a score.
-        score_sum: The sum of those scores.
-        cost_sum: USD of all its calls.
-        errors: Failed calls by kind.
-        truncated: Answers that reached their length limit.
-        estimated: Answers whose tokens are our estimate.
-        other_models: Models that answered in place of the one asked for.
-        by_category: Category -> cost and score.
-    """
-
-    model: str | None = None
-    answered: int = 0
-    missing: int = 0
-    scored: int = 0
-    score_sum: float = 0.0
-    cost_sum: float = 0.0
-    errors: Counter[str] = field(default_factory=Counter)
-    truncated: int = 0
-    estimated: int = 0
-    other_models: Counter[str] = field(default_factory=Counter)
-    by_category: dict[str, CostCell] = field(default_factory=dict)
-
-    @property
-    def mean_score(self) -> float | None:
-        """Mean over the scored responses; failed calls are not in it. None when there is none."""
-        return self.score_sum / self.scored if self.scored else None
-
-    def add(self, response: Response, score: Score, category: str) -> None:
-        """Count one response."""
-        cost = response.cost or 0.0
-        self.cost_sum += cost
-        cell = self.by_category.setdefault(category, CostCell())
-        cell.calls += 1
-        cell.cost_sum += cost
-        if response.text is None:
-            self.errors[response.error_kind or "error"] += 1
-            return
-        self.answered += 1
-        self.truncated += response.finish_reason == "length"
-        self.estimated += response.tokens_estimated
-        if serves_another_model(self.model, response.model):
-            self.other_models[response.model or ""] += 1
-        if score.value is not None:
-            self.scored += 1
-            self.score_sum += score.value
-            cell.scored += 1
-            cell.score_sum += score.value
-
-
-@dataclass(slots=True)
-class DatasetSummary:
-    """What the dataset holds, counted while it is written.
-
-    Attributes:
-        compared: Instructions on which at least two experts have a score.
-        nobody_right: Those of them where every score is 0.
-        all_equal: Those of them where all scores are the same.
-        unscored: (metric, why) -> answers without a score: no reference, or the scorer could not judge them.
-        agreement: How the scores and those by further metrics go together.
-    """
-
-    experts: dict[str, ExpertSummary]
-    instructions: int = 0
-    responses: int = 0
-    categories: Counter[str] = field(default_factory=Counter)
-    splits: Counter[str] = field(default_factory=Counter)
-    metrics: Counter[str] = field(default_factory=Counter)
-    compared: int = 0
-    nobody_right: int = 0
-    all_equal: int = 0
-    unscored: Counter[tuple[str, str]] = field(default_factory=Counter)
-    agreement: MetricAgreement = field(default_factory=lambda: MetricAgreement(["score"]))
-    content_hash: str = ""
-
-    def add(self, instruction: Instruction, split: str, scores: Sequence[float | None]) -> None:
-        """Count one instruction and the scores of its responses."""
-        self.instructions += 1
-        self.categories[category_of(instruction)] += 1
-        self.splits[split] += 1
-        known = [score for score in scores if score is not None]
-        if len(known) > 1:
-            self.compared += 1
-            self.nobody_right += max(known) == 0.0
-            self.all_equal += min(known) == max(known)
-
-
-def category_of(instruction: Instruction) -> str:
-    """Return the category as reports call it."""
-    return instruction.category or "(none)"
 
 
 def assign_splits(instructions: Sequence[Instruction], seed: int) -> dict[str, str]:
@@ -224,18 +101,23 @@ def write_tables(
 ) -> DatasetSummary:
     """Score every response in the journal and write `data/*.parquet`, sorted by instruction id and expert.
 
+    Beside them `labels/*.parquet` holds the training view: one row per instruction with the score of every expert,
+    null where there is none, and all experts that are best.
+
     A split without instructions gets no file. `on_instruction` is called after each instruction.
     """
     summary = DatasetSummary({expert.name: ExpertSummary(expert.model) for expert in experts})
     summary.agreement = MetricAgreement(["score", *evaluator.further])
-    writer = _SplitWriter(folder / "data", instructions, evaluator.further)
+    names = sorted(expert.name for expert in experts)
+    writer = ResponseTables(folder / "data", instructions, evaluator.further)
+    labels = LabelTables(folder / "labels", names)
     digest = hashlib.sha256()
     columns = sorted(experts, key=lambda expert: expert.name)
     try:
         for instruction in instructions.by_id():
             split = split_of(instruction, instructions.given_splits(instruction.text), seed)
             responses = store.of_instruction(instruction.id)
-            scores: list[float | None] = []
+            scores: dict[str, float | None] = {}
             for expert in columns:
                 response = responses.get((expert.name, expert.request))
                 if response is None:
@@ -249,16 +131,18 @@ def write_tables(
                 writer.add(split, row, instruction.extra)
                 digest.update(_deterministic(row, response, further))
                 summary.experts[expert.name].add(response, score, category_of(instruction))
-                summary.metrics[score.metric] += 1
+                summary.count_metric(score)
                 if score.value is None and response.text is not None:
                     summary.unscored[score.metric, score.reason or "no reason given"] += 1
-                scores.append(score.value)
+                scores[expert.name] = score.value
             if scores:
                 summary.responses += len(scores)
-                summary.add(instruction, split, scores)
+                best = summary.add(instruction, split, scores)
+                labels.add(split, instruction, scores, best)
             on_instruction()
     finally:
         writer.close()
+        labels.close()
     summary.content_hash = digest.hexdigest()
     return summary
 
@@ -300,92 +184,6 @@ _AGREED = list(COLUMNS)[: list(COLUMNS).index("cost")]
 def _deterministic(row: Mapping[str, Any], response: Response, further: Sequence[float | None]) -> bytes:
     agreed = [row[name] for name in _AGREED]
     return json.dumps([*agreed, response.error_kind, *response.samples, *further]).encode() + b"\n"
-
-
-#: Types of the values of a further column -> its type; anything else is text.
-_KINDS = {
-    frozenset({bool}): "bool",
-    frozenset({int}): "int64",
-    frozenset({float}): "double",
-    frozenset({int, float}): "double",
-}
-
-
-class _SplitWriter:
-    """Parquet files, one per split, written a row group at a time."""
-
-    def __init__(self, folder: Path, instructions: InstructionStore, further: Sequence[str]) -> None:
-        import pyarrow as pa
-
-        self.further_columns = [f"{FURTHER_PREFIX}{metric}" for metric in further]
-        self._folder = folder
-        self._extras = _extra_columns(instructions)
-        kinds = {"string": pa.string(), "double": pa.float64(), "int64": pa.int64(), "bool": pa.bool_()}
-        self._schema = pa.schema(
-            [(name, kinds[kind]) for name, kind in {**COLUMNS, **CALL_COLUMNS}.items()]
-            + [(name, pa.float64()) for name in self.further_columns]
-            + [(name, kind) for name, (_, kind) in self._extras.items()]
-        )
-        self._rows: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-        self._files: dict[str, Any] = {}
-        folder.mkdir(parents=True)
-
-    def add(self, split: str, row: dict[str, Any], extra: Mapping[str, Any]) -> None:
-        for name, (key, kind) in self._extras.items():
-            row[name] = _as_kind(extra.get(key), kind)
-        self._rows[split].append(row)
-        if len(self._rows[split]) >= ROW_GROUP:
-            self._flush(split)
-
-    def close(self) -> None:
-        for split in SPLITS:
-            self._flush(split)
-        for file in self._files.values():
-            file.close()
-
-    def _flush(self, split: str) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet
-
-        if not self._rows[split]:
-            return
-        if split not in self._files:
-            path = self._folder / f"{split}.parquet"
-            self._files[split] = pyarrow.parquet.ParquetWriter(path, self._schema, compression="zstd")
-        self._files[split].write_table(pa.Table.from_pylist(self._rows[split], schema=self._schema))
-        self._rows[split] = []
-
-
-def _extra_columns(instructions: InstructionStore) -> "dict[str, tuple[str, pa.DataType]]":
-    """Return column name -> (key in `Instruction.extra`, type), sorted.
-
-    Values of mixed types become text, and so do whole numbers beyond 64 bits.
-    """
-    import pyarrow as pa
-
-    kinds: dict[str, set[type]] = {}
-    for extra in instructions.extras():
-        for key, value in extra.items():
-            found = kinds.setdefault(key, set())
-            if value is not None:
-                is_beyond = type(value) is int and abs(value) >= 2**63
-                found.add(str if is_beyond else type(value))
-    columns: dict[str, tuple[str, pa.DataType]] = {}
-    for key in sorted(kinds):
-        kind = _KINDS.get(frozenset(kinds[key]), "string")
-        taken = key in COLUMNS or key in CALL_COLUMNS
-        columns[f"{key}_of_instruction" if taken else key] = (key, pa.type_for_alias(kind))
-    return columns
-
-
-def _as_kind(value: object, kind: "pa.DataType") -> object:
-    import pyarrow as pa
-
-    if value is None or kind != pa.string():
-        return float(value) if isinstance(value, int) and kind == pa.float64() else value
-    if isinstance(value, bool | int | float | list | tuple | dict):
-        return json.dumps(value, default=str)
-    return storable(str(value))
 
 
 def staging_folder(output: Path) -> Path:

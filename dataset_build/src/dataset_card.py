@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import yaml
 
 from dataset_build.src.config import BuildConfig
-from dataset_build.src.dataset_builder import DatasetSummary, ExpertColumn, ExpertSummary
+from dataset_build.src.dataset_builder import ExpertColumn
+from dataset_build.src.dataset_summary import DatasetSummary, ExpertSummary
 from dataset_build.src.records import SPLITS
 
 FORMAT_VERSION = 1
@@ -58,6 +60,16 @@ def dataset_facts(
             }
             for name, expert in sorted(summary.experts.items())
         },
+        "labels": {
+            "compared": summary.compared,
+            "nobody_right": summary.nobody_right,
+            "all_equal": summary.all_equal,
+            "best": {
+                name: {"alone": expert.best_alone, "tied": expert.best_tied}
+                for name, expert in sorted(summary.experts.items())
+            },
+            "agreement": [asdict(pair) for pair in summary.agreement.pairs()],
+        },
         "truncated": {name: expert.truncated for name, expert in sorted(summary.experts.items()) if expert.truncated},
         "other_models": {
             name: dict(expert.other_models) for name, expert in sorted(summary.experts.items()) if expert.other_models
@@ -85,11 +97,12 @@ def write_card(summary: DatasetSummary, facts: Mapping[str, Any]) -> str:
         "size_categories": [next((name for limit, name in _SIZES if summary.responses < limit), "n>1M")],
         "configs": [
             {
-                "config_name": "default",
+                "config_name": name,
                 "data_files": [
-                    {"split": split, "path": f"data/{split}.parquet"} for split in SPLITS if summary.splits[split]
+                    {"split": split, "path": f"{folder}/{split}.parquet"} for split in SPLITS if summary.splits[split]
                 ],
             }
+            for name, folder in (("default", "data"), ("labels", "labels"))
         ],
     }
     licence = (
@@ -109,15 +122,16 @@ instruction to the expert that does it best for the money. Built with moe-toolki
 ```python
 from datasets import load_dataset
 
-dataset = load_dataset("path/to/this/folder")
+dataset = load_dataset("path/to/this/folder")           # a row per instruction and expert
+labels = load_dataset("path/to/this/folder", "labels")  # a row per instruction: every score, and all that are best
 ```
 
 ## Experts
 
 A failed call has an error and no score; it is counted here and is not in the mean.
 
-| expert | mean score | answered | failed | mean cost, USD |
-|---|---:|---:|---:|---:|
+| expert | mean score | best alone | best with others | answered | failed | mean cost, USD |
+|---|---:|---:|---:|---:|---:|---:|
 {_table([_expert_row(name, expert) for name, expert in sorted(summary.experts.items())])}
 
 ## Instructions
@@ -126,9 +140,9 @@ A failed call has an error and no score; it is counted here and is not in the me
 |---|---:|
 {_table([(split, f"{summary.splits[split]:,}") for split in SPLITS if summary.splits[split]])}
 
-| category | instructions |
-|---|---:|
-{_table([(name, f"{count:,}") for name, count in sorted(summary.categories.items())])}
+| category | instructions | best expert there | its mean score |
+|---|---:|---|---:|
+{_table([_category_row(name, count, summary) for name, count in sorted(summary.categories.items())])}
 
 Instructions of the same text are always in the same split.
 
@@ -137,7 +151,7 @@ Instructions of the same text are always in the same split.
 On {_share(summary.nobody_right, summary.compared)} of the {summary.compared:,} instructions with at least two scores no
 expert is right at all, and on {_share(summary.all_equal, summary.compared)} all experts score the same: there no choice
 matters. Scored by {", ".join(sorted(summary.metrics)) or "nothing"}.
-
+{_agreement(summary)}
 ## Licence
 
 {licence} The responses are those of the experts above: whoever publishes them minds the terms of their providers.
@@ -148,7 +162,43 @@ def _expert_row(name: str, expert: ExpertSummary) -> tuple[str, ...]:
     mean = "none" if expert.mean_score is None else f"{expert.mean_score:.3f}"
     failed = ", ".join(f"{kind} {count:,}" for kind, count in expert.errors.most_common()) or "0"
     cost = f"{expert.cost_sum / expert.answered:.3g}" if expert.answered else "none"
-    return (name, mean, f"{expert.answered:,}", failed, cost)
+    return (name, mean, f"{expert.best_alone:,}", f"{expert.best_tied:,}", f"{expert.answered:,}", failed, cost)
+
+
+def _category_row(name: str, count: int, summary: DatasetSummary) -> tuple[str, ...]:
+    means = {
+        expert: cell.mean_score
+        for expert, one in summary.experts.items()
+        if (cell := one.by_category.get(name)) is not None and cell.mean_score is not None
+    }
+    if not means:
+        return (name, f"{count:,}", "none", "none")
+    highest = max(means.values())
+    best = sorted(expert for expert, mean in means.items() if mean == highest)
+    return (name, f"{count:,}", ", ".join(best), f"{highest:.3f}")
+
+
+def _agreement(summary: DatasetSummary) -> str:
+    pairs = summary.agreement.pairs()
+    if not pairs:
+        return ""
+    rows = [
+        (
+            pair.first,
+            pair.second,
+            f"{pair.count:,}",
+            f"{pair.equal:.1%}",
+            "none" if pair.correlation is None else f"{pair.correlation:.3f}",
+        )
+        for pair in pairs
+    ]
+    return f"""
+How the metrics of the same responses agree ("score" is the label):
+
+| metric | metric | responses | equal | correlation |
+|---|---|---:|---:|---:|
+{_table(rows)}
+"""
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

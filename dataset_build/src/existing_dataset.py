@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset_build.src.dataset_builder import FURTHER_PREFIX, ExpertColumn
+from dataset_build.src.dataset_builder import ExpertColumn
+from dataset_build.src.dataset_tables import FURTHER_PREFIX
 from dataset_build.src.errors import DataError
 from dataset_build.src.interchange import read_dataset_json
 from dataset_build.src.records import CALL_COLUMNS, COLUMNS, SPLITS, Instruction, Response

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dataset_build import DataError, read_dataset_json, read_table
+from dataset_build import DataError, labels_of, matrix_of, read_dataset_json, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,26 +91,18 @@ def from_frame(frame: "pd.DataFrame", *, expert_descriptions: Mapping[str, str] 
     import pandas as pd
 
     first = frame.drop_duplicates("instruction_id").set_index("instruction_id")
-    row_of = pd.Series(np.arange(len(first)), index=first.index)
-    experts = sorted(frame["expert"].unique())
-    rows = row_of[frame["instruction_id"]].to_numpy()
-    columns = pd.Series(np.arange(len(experts)), index=experts)[frame["expert"]].to_numpy()
-
-    def matrix(name: str) -> FloatArray:
-        cells = np.full((len(first), len(experts)), np.nan)
-        cells[rows, columns] = frame[name].to_numpy(dtype="float64", na_value=np.nan)
-        return cells
-
+    labels = labels_of(frame)
+    experts = labels.experts
     described = expert_descriptions or {}
     return TrainingData(
-        ids=tuple(first.index),
+        ids=labels.ids,
         texts=tuple(first["instruction"]),
         categories=tuple(None if pd.isna(category) else str(category) for category in first["category"]),
         splits=tuple("train" if pd.isna(split) else str(split) for split in first["split"]),
-        experts=tuple(experts),
-        scores=matrix("score"),
-        costs=matrix("cost"),
-        latencies=matrix("latency_s"),
+        experts=experts,
+        scores=labels.scores,
+        costs=matrix_of(frame, "cost", labels.ids, experts),
+        latencies=matrix_of(frame, "latency_s", labels.ids, experts),
         descriptions=tuple(described.get(expert, "") for expert in experts),
     )
 

@@ -115,7 +115,7 @@ def test_a_build_writes_the_dataset_its_card_and_its_facts(tmp_path, plugin, cap
     assert "120 of 120 responses" in said.err
     assert "moe train --dataset" in said.out
     assert "last" in said.out
-    assert sorted(path.name for path in output.iterdir()) == ["README.md", "data", "dataset.json"]
+    assert sorted(path.name for path in output.iterdir()) == ["README.md", "data", "dataset.json", "labels"]
     frame = read_table(output)
     assert len(frame) == 120
     assert frame.groupby("expert")["score"].mean()["last"] == 1.0
@@ -129,7 +129,7 @@ def test_a_build_writes_the_dataset_its_card_and_its_facts(tmp_path, plugin, cap
     assert facts["config"]["sources"][0]["columns"] == {"instruction": "question", "reference": "answer"}
     assert len(facts["content_hash"]) == 64
     card = (output / "README.md").read_text()
-    assert "| last | 1.000 | 40 | 0 |" in card
+    assert "| last | 1.000 |" in card
     assert plugin.stat().st_size == 120
 
 

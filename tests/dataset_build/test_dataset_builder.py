@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_build.src import dataset_builder
+from dataset_build.src import dataset_tables
 from dataset_build.src.dataset_builder import (
     ExpertColumn,
     assign_splits,
@@ -60,7 +60,12 @@ def written(folder, asked, responses, experts=("b", "a")):
         for response in responses:
             store.put("r", response)
         return write_tables(
-            folder, InstructionStore(asked), [column(name) for name in experts], store=store, evaluator=Evaluator("exact_match"), seed=0
+            folder,
+            InstructionStore(asked),
+            [column(name) for name in experts],
+            store=store,
+            evaluator=Evaluator("exact_match"),
+            seed=0,
         )
 
 
@@ -116,7 +121,7 @@ def test_the_hash_covers_what_is_deterministic_and_nothing_that_is_measured(tmp_
 
 
 def test_large_tables_are_written_in_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset_builder, "ROW_GROUP", 7)
+    monkeypatch.setattr(dataset_tables, "ROW_GROUP", 7)
     asked = [Instruction(id=f"{n:03d}", text=str(n), split="train") for n in range(30)]
     written(tmp_path, asked, [Response(one.id, "a", text="x") for one in asked], experts=("a",))
     assert pq.read_metadata(tmp_path / "data" / "train.parquet").num_row_groups == 5
