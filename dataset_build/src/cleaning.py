@@ -1,9 +1,8 @@
 """Drop, and count, instructions that came before, in the same or nearly the same words, or that a test file holds."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from dataset_build.src.decontamination import Decontaminator
@@ -113,27 +112,3 @@ class Cleaner:
                 report.count("near-duplicate", instruction.id, repeats)
                 return False
         return True
-
-
-def clean(
-    instructions: Iterable[Instruction],
-    *,
-    deduplicate: Deduplicate = "exact",
-    near_threshold: float = 0.8,
-    decontaminate: Sequence[str | Path] = (),
-) -> tuple[Iterator[Instruction], CleaningReport]:
-    """Return the instructions that go on, as they come, and the report, which is complete once they are read.
-
-    Args:
-        instructions: They are read one at a time.
-        deduplicate: See `Cleaner`.
-        near_threshold: See `NearDuplicates`.
-        decontaminate: Test files, see `Decontaminator`.
-
-    Raises:
-        ConfigError: the threshold is out of range, or a test file is absent.
-        DataError: a test file is not usable.
-    """
-    decontaminator = Decontaminator.from_files(decontaminate, near_threshold=near_threshold) if decontaminate else None
-    cleaner = Cleaner(deduplicate=deduplicate, near_threshold=near_threshold, decontaminator=decontaminator)
-    return cleaner.kept(instructions), cleaner.report

@@ -1,10 +1,11 @@
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dataset_build import ConfigError, DataError, Instruction
-from dataset_build.src.cleaning import Cleaner, CleaningReport, Deduplicate, clean
+from dataset_build.src.cleaning import Cleaner, CleaningReport, Deduplicate
 from dataset_build.src.decontamination import Decontaminator
 from dataset_build.src.mixing import in_proportion
 
@@ -15,8 +16,8 @@ LONG = (
 
 
 def kept(*instructions: Instruction, deduplicate: Deduplicate = "exact") -> tuple[list[str], CleaningReport]:
-    stream, report = clean(iter(instructions), deduplicate=deduplicate)
-    return [one.text for one in stream], report
+    cleaner = Cleaner(deduplicate=deduplicate)
+    return [one.text for one in cleaner.kept(instructions)], cleaner.report
 
 
 def test_the_same_text_with_the_same_reference_is_dropped_and_with_another_it_stays():
@@ -55,8 +56,9 @@ def test_what_a_test_file_holds_is_dropped_unless_it_is_the_test_split(tmp_path:
         Instruction.create("What is 2+3?"),
         Instruction.create("What is 2+2?", split="test"),
     ]
-    stream, report = clean(iter(instructions), decontaminate=[tmp_path / "test.csv"])
-    assert [one.text for one in stream] == ["What is 2+3?", "What is 2+2?"]
+    cleaner = Cleaner(decontaminator=Decontaminator.from_files([tmp_path / "test.csv"]))
+    report = cleaner.report
+    assert [one.text for one in cleaner.kept(instructions)] == ["What is 2+3?", "What is 2+2?"]
     assert report.facts() == {
         "read": 3,
         "kept": 2,
@@ -67,12 +69,11 @@ def test_what_a_test_file_holds_is_dropped_unless_it_is_the_test_split(tmp_path:
 
 
 def test_instructions_are_read_one_at_a_time():
-    def two() -> object:
+    def one() -> Iterator[Instruction]:
         yield Instruction.create("a")
         raise AssertionError("read too far")
 
-    stream, _ = clean(two())  # type: ignore[arg-type]
-    assert next(stream).text == "a"
+    assert next(Cleaner().kept(one())).text == "a"
 
 
 def test_sources_that_share_a_cleaner_keep_their_weights():
@@ -98,8 +99,8 @@ def test_the_log_has_a_line_per_reason_and_warns_of_losing_most(caplog: pytest.L
 
 def test_bad_arguments_are_said_before_anything_is_read(tmp_path: Path):
     with pytest.raises(ConfigError, match="threshold for near-duplicates is 0"):
-        clean(iter(()), deduplicate="near", near_threshold=0)
+        Cleaner(deduplicate="near", near_threshold=0)
     with pytest.raises(ConfigError, match="No such file"):
-        clean(iter(()), decontaminate=[tmp_path / "absent.csv"])
+        Decontaminator.from_files([tmp_path / "absent.csv"])
     with pytest.raises(DataError, match="no instructions to decontaminate against"):
         Decontaminator([])
