@@ -294,14 +294,19 @@ class Endpoint:
                 turn.set_result(None)
 
 
+def limits_of(experts: "Iterable[Expert]") -> dict[str, Limits]:
+    """Return `Expert.endpoint` -> what it may be asked; experts that share an endpoint share the strictest limits."""
+    limits: dict[str, Limits] = {}
+    for expert in experts:
+        limits[expert.endpoint] = limits.get(expert.endpoint, Limits()).strictest(expert.limits or Limits())
+    return limits
+
+
 def endpoints_of(experts: "Iterable[Expert]", most: int) -> dict[str, Endpoint]:
-    """Return `Expert.endpoint` -> its limits at work; experts that share an endpoint share the strictest limits.
+    """Return `Expert.endpoint` -> its limits at work.
 
     Args:
         experts: Whose endpoints.
         most: Calls in flight at most, where no limit says otherwise.
     """
-    limits: dict[str, Limits] = {}
-    for expert in experts:
-        limits[expert.endpoint] = limits.get(expert.endpoint, Limits()).strictest(expert.limits or Limits())
-    return {name: Endpoint(name, most=most, limits=one) for name, one in limits.items()}
+    return {name: Endpoint(name, most=most, limits=one) for name, one in limits_of(experts).items()}

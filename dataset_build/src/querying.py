@@ -9,7 +9,7 @@ import asyncio
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
@@ -64,7 +64,7 @@ async def query_all(
         EarlyStopError: interrupted (SIGINT, SIGTERM), the budget is met, or the disk is full; everything finished is
             kept.
     """
-    querying = _Querying(instructions, experts, store, config, budget or Budget(None), on_response, on_repeat)
+    querying = Querying(instructions, experts, store, config, budget or Budget(None), on_response, on_repeat)
     try:
         await querying.run()
     finally:
@@ -73,7 +73,9 @@ async def query_all(
                 await expert.aclose()
 
 
-class _Querying:
+class Querying:
+    """The work of `query_all` on this machine; engines that spread it over others override parts."""
+
     def __init__(
         self,
         instructions: InstructionStore,
@@ -98,21 +100,34 @@ class _Querying:
         self._broke: dict[str, BudgetMetError] = {}
 
     async def run(self) -> None:
-        tools = [expert for expert in self._experts if isinstance(expert, ToolExpert)]
+        """Do all of it."""
         others = [expert for expert in self._experts if not isinstance(expert, ToolExpert)]
-        endpoints = endpoints_of(others, self._config.concurrency)
+        streams = self._streams(endpoints_of(others, self._config.concurrency))
+        tasks = [asyncio.create_task(run_together(streams))]
+        if tools := self._tools():
+            tasks.append(asyncio.create_task(self._run_tools(tools)))
+        with interruptions() as interrupts:
+            await self._supervise(tasks, interrupts)
+        self._conclude()
+
+    def _tools(self) -> list[ToolExpert]:
+        return [expert for expert in self._experts if isinstance(expert, ToolExpert)]
+
+    def _streams(self, endpoints: Mapping[str, Endpoint]) -> list[Coroutine[Any, Any, None]]:
+        """Return the work of every expert that is no tool."""
         streams: list[Coroutine[Any, Any, None]] = []
-        for expert in others:
+        for expert in self._experts:
+            if isinstance(expert, ToolExpert):
+                continue
             self._at_work.add(expert.name)
             if isinstance(expert, BatchExpert):
                 streams.append(self._ask_in_batches(expert))
             else:
                 streams.append(self._collect(expert, endpoints[expert.endpoint]))
-        tasks = [asyncio.create_task(run_together(streams))]
-        if tools:
-            tasks.append(asyncio.create_task(self._run_tools(tools)))
-        with _interrupts() as interrupts:
-            await self._supervise(tasks, interrupts)
+        return streams
+
+    def _conclude(self) -> None:
+        """Raise where the work ended before its end."""
         if self._store.is_disk_full:
             raise DiskFullError(f"The disk is full{self._kept()}; free some room: the same command resumes there.")
         if self._broke:
@@ -317,7 +332,7 @@ class _Querying:
 
     async def _run_tools(self, tools: Sequence[ToolExpert]) -> None:
         timeout_s = self._config.timeout_s
-        pool = WorkerPool(tools, workers=self._config.workers, timeout_s=timeout_s)
+        pool = self._pool_of(tools)
         if self._budget.cap_usd is None:
             await pool.run(self._tool_jobs(tools), self._record_tool)
             return
@@ -339,6 +354,9 @@ class _Querying:
         one_by_one = ([job] for jobs in self._tool_jobs(tools) for job in jobs if job.expert.name not in self._broke)
         await pool.run(one_by_one, settle, may_start)
 
+    def _pool_of(self, tools: Sequence[ToolExpert]) -> WorkerPool:
+        return WorkerPool(tools, workers=self._config.workers, timeout_s=self._config.timeout_s)
+
     def _record_tool(self, response: Response) -> None:
         self._budget.settle(0.0, response.cost or 0.0)
         self._record(response)
@@ -356,7 +374,7 @@ class _Querying:
 
 
 @contextmanager
-def _interrupts() -> Iterator["asyncio.Queue[str]"]:
+def interruptions() -> Iterator["asyncio.Queue[str]"]:
     """Give a queue that gets the name of every interrupt, instead of the process ending there and then."""
     arrived: asyncio.Queue[str] = asyncio.Queue()
     names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}

@@ -151,6 +151,10 @@ class _Worker:
         message: dict[str, Any] = json.loads(line)
         return message
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
     def end(self) -> str:
         """Kill the process if it still runs and say how it ended."""
         with suppress(OSError):
@@ -175,6 +179,7 @@ class WorkerPool:
         workers: How many processes; None means one per core, at most `MOST_WORKERS`.
         timeout_s: Seconds one call may take.
         grace_s: Seconds between a deadline and the kill.
+        keeps_processes: Whether they outlive `run`, for the next one, until `close`.
     """
 
     def __init__(
@@ -184,7 +189,10 @@ class WorkerPool:
         workers: int | None,
         timeout_s: float,
         grace_s: float = GRACE_S,
+        keeps_processes: bool = False,
     ) -> None:
+        self._keeps_processes = keeps_processes
+        self._idle: list[_Worker] = []
         self._positions = {tool.name: position for position, tool in enumerate(tools)}
         self._setup = {
             "tools": [recipe_of(tool) for tool in tools],
@@ -221,7 +229,10 @@ class WorkerPool:
         on_response: Callable[[Response], None],
         may_start: Callable[[Sequence[Job]], Awaitable[bool]] | None,
     ) -> None:
-        worker: _Worker | None = None
+        worker = self._idle.pop() if self._idle else None
+        if worker is not None and not worker.is_alive:
+            worker.end()
+            worker = None
         try:
             for chunk in chunks:
                 if may_start is not None and not await may_start(chunk):
@@ -233,9 +244,17 @@ class WorkerPool:
                     await worker.send([self._call(job) for job in waiting])
                     if not await self._collect(worker, waiting, on_response):
                         worker = None
+            if worker is not None and self._keeps_processes:
+                self._idle.append(worker)
+                worker = None
         finally:
             if worker is not None:
                 worker.end()
+
+    def close(self) -> None:
+        """End the processes that were kept."""
+        while self._idle:
+            self._idle.pop().end()
 
     async def _collect(self, worker: _Worker, waiting: deque[Job], on_response: Callable[[Response], None]) -> bool:
         """Take the results of `waiting` as they come; return whether the worker is still good at the end."""
