@@ -31,7 +31,7 @@ from dataset_build.src.experts.openai_compatible import OpenAICompatibleExpert
 from dataset_build.src.model_loader import load_expert
 from dataset_build.src.records import Usage
 from dataset_build.src.tokens import count_tokens
-from tests.fault_server import FaultServer, start_fault_server
+from tests.fault_server import LOST, RANDOM_FAULTS, FaultServer, start_fault_server
 from tests.tiny_models import PAIRS
 
 KEY = "sk-very-secret-0123456789"
@@ -240,6 +240,38 @@ def test_a_failure_among_the_samples_fails_the_call_with_what_was_paid_so_far(la
         assert isinstance(problem, ExpertUnavailableError)
         assert problem.usage == (Usage(2, 2) if may_be_billed else Usage(4, 4))
         assert problem.may_be_billed == may_be_billed
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_nothing_the_server_bills_goes_unnoticed(stream: bool):
+    """Half the requests fail; what was answered is counted to the token, what was lost is flagged."""
+    kinds = [*RANDOM_FAULTS, "empty_content", "content_filter", "length", "other_model", "wrong_type"]
+    read = written = flagged = 0
+
+    async def run(url: str) -> None:
+        nonlocal read, written, flagged
+        asked = expert(url, stream=stream)
+        for number in range(300):
+            try:
+                done: Answer | Usage | None = await asked.answer(Instruction.create(f"question number {number}"))
+            except ExpertError as problem:
+                done = problem.usage
+                flagged += problem.may_be_billed
+            if done is not None:
+                read += done.prompt_tokens or 0
+                written += done.completion_tokens or 0
+        await asked.aclose()
+
+    with start_fault_server(faults=0.5, kinds=kinds, seed=1) as running:
+        asyncio.run(run(running.url))
+        stats = running.stats()
+    assert set(stats["faults"]) == set(kinds)
+    assert stats["requests"] == 300
+    assert read == stats["prompt_tokens"] - stats["lost_prompt_tokens"]
+    assert written == stats["completion_tokens"] - stats["lost_completion_tokens"]
+    lost = sum(count for name, count in stats["faults"].items() if name in LOST)
+    careful = sum(stats["faults"][name] for name in ("reset", "html", "empty_choices"))
+    assert lost <= flagged <= lost + careful
 
 
 def test_more_samples_than_asked_for_are_left_out():
