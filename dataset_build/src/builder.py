@@ -143,6 +143,8 @@ def resolve_config(arguments: argparse.Namespace) -> "BuildConfig":
         flags["sources"] = [parse_source(text).model_dump() for text in arguments.sources]
     if arguments.experts is not None:
         flags["experts"] = [config.model_dump() for text in arguments.experts for config in parse_expert(text)]
+    if arguments.decontaminate is not None:
+        flags["decontaminate"] = [parse_source(text).model_dump() for text in arguments.decontaminate]
     config = resolve(BuildConfig, arguments.config, flags)
     if arguments.columns is None:
         return config

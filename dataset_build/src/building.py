@@ -116,7 +116,7 @@ class _Ingredients:
     """What a configuration amounts to: instructions, experts, metrics; found, and not yet used."""
 
     def __init__(self, config: BuildConfig) -> None:
-        from dataset_build.src.data_loader import gather
+        from dataset_build.src.data_loader import gather, load_source
         from dataset_build.src.decontamination import Decontaminator
         from dataset_build.src.model_loader import expert_configs, load_experts
 
@@ -125,11 +125,11 @@ class _Ingredients:
         self.evaluator = Evaluator(config.metric, rules, config.further_metrics)
         self.experts = load_experts(config.experts, prices=config.prices)
         self.configs = expert_configs(config.experts)
-        files = config.decontaminate
+        tests = [one for test in config.decontaminate for one in load_source(test).instructions(seed=config.seed)]
         self.cleaner = Cleaner(
             deduplicate=config.deduplicate,
             near_threshold=config.near_threshold,
-            decontaminator=Decontaminator.from_files(files, near_threshold=config.near_threshold) if files else None,
+            decontaminator=Decontaminator(tests, near_threshold=config.near_threshold) if tests else None,
         )
         self.instructions = gather(config.sources, seed=config.seed, limit=config.max_iter, cleaner=self.cleaner)
         pairs = zip(self.experts, self.configs, strict=True)
@@ -298,7 +298,8 @@ def _write(
                 on_instruction=progress.step,
             )
         resolved = config.model_dump(mode="json", exclude=NOT_OF_THE_DATASET)
-        resolved["sources"] = [without_secrets(source) for source in resolved["sources"]]
+        for name in ("sources", "decontaminate"):
+            resolved[name] = [without_secrets(source) for source in resolved[name]]
         facts = dataset_facts(summary, columns, config, resolved=resolved, metric_versions=evaluator.versions())
         facts["cleaning"] = ingredients.cleaner.report.facts()
         (staged / "README.md").write_text(write_card(summary, facts), encoding="utf-8")

@@ -133,7 +133,7 @@ class BuildConfig(BaseModel):
         prices: Model -> price, for experts whose price is "auto"; over the table that comes with the toolkit.
         deduplicate: What counts as an instruction that came before.
         near_threshold: From which share of common word runs on two texts are nearly the same.
-        decontaminate: Files of test instructions that the dataset must not hold.
+        decontaminate: Sources of test instructions that the dataset must not hold.
         workers: Processes for tools on this machine; None means one per core, at most four.
         timeout_s: Seconds one call may take.
         retries: Further tries after a failure that is worth one.
@@ -164,7 +164,7 @@ class BuildConfig(BaseModel):
     prices: dict[str, PriceConfig] = {}
     deduplicate: Literal["none", "exact", "near"] = "exact"
     near_threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
-    decontaminate: list[Path] = []
+    decontaminate: list[SourceConfig] = []
     engine: Literal["local", "ray"] = "local"
     ray_address: str | None = None
     seed: int = 0
