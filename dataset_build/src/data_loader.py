@@ -66,6 +66,11 @@ def gather(
             if limit is not None and len(store) >= limit:
                 break
         names = ", ".join(config.source for config in configs)
+        if not len(store) and cleaner is not None and cleaner.report.dropped:
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in cleaner.report.dropped.items())
+            raise DataError(
+                f"Every instruction of {names} was dropped ({reasons}); look at --decontaminate and --deduplicate."
+            )
         if not len(store):
             raise DataError(f"The sources hold no instructions: {names}. Give at least one instruction.")
     except BaseException:

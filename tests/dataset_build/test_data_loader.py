@@ -4,6 +4,9 @@ from pathlib import Path
 import pytest
 
 from dataset_build import ConfigError, DataError, SourceConfig, load_instructions, parse_source
+from dataset_build.src.cleaning import Cleaner
+from dataset_build.src.data_loader import gather
+from dataset_build.src.decontamination import Decontaminator
 from dataset_build.src.data_loader import load_source
 from dataset_build.src.sources.files import FileSource
 from dataset_build.src.sources.hugging_face import HuggingFaceSource
@@ -84,3 +87,11 @@ def test_a_bad_configuration_is_one_line(values: dict[str, object], said: str):
         load_source(SourceConfig.model_validate(values))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_where_cleaning_leaves_nothing_it_says_so(tmp_path):
+    (tmp_path / "q.csv").write_text("instruction\nWhat is 2+2?\n")
+    config = [SourceConfig(source=str(tmp_path / "q.csv"))]
+    cleaner = Cleaner(decontaminator=Decontaminator(load_instructions(config)))
+    with pytest.raises(DataError, match="Every instruction of .* was dropped .*--decontaminate"):
+        gather(config, cleaner=cleaner)
