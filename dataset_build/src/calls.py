@@ -16,14 +16,12 @@ from typing import TypeVar
 from dataset_build.src.budget import Budget, BudgetMetError, at_most_usd
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, ExpertUnavailableError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
-from dataset_build.src.limits import CIRCUIT_OPEN, Endpoint
+from dataset_build.src.limits import CIRCUIT_OPEN, LONGEST_RETRY_AFTER_S, Endpoint
 from dataset_build.src.records import Answer, Instruction, Response, Usage
 
 T = TypeVar("T")
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
-#: An endpoint that asks for a longer pause than this is left alone; the failure is tried again on the next run.
-LONGEST_RETRY_AFTER_S = 120.0
 
 
 async def call_expert(

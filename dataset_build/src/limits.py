@@ -23,6 +23,8 @@ START_LEVEL = 8
 TRIES_UNTIL_OPEN = 10
 #: Seconds an open breaker waits before it lets one call through; doubled each time that call fails.
 FIRST_COOL_DOWN_S, LONGEST_COOL_DOWN_S = 2.0, 60.0
+#: An endpoint that asks for a longer pause than this is left alone: its breaker opens, and nobody sleeps through it.
+LONGEST_RETRY_AFTER_S = 120.0
 #: Kinds of failure that say "too much at a time".
 CONGESTION = frozenset({"rate_limit", "overloaded", "timeout"})
 #: Kinds that say something about one instruction, not about the endpoint.
@@ -126,6 +128,7 @@ class CircuitBreaker:
         self._failures = 0
         self._cool_down_s = FIRST_COOL_DOWN_S
         self._opened_at: float | None = None
+        self._asked_s = 0.0
         self.is_fatal = False
         self.reason = ""
 
@@ -139,7 +142,7 @@ class CircuitBreaker:
         """Seconds until one call may be let through; 0 when closed."""
         if self._opened_at is None:
             return 0.0
-        return max(0.0, self._opened_at + self._cool_down_s - self._clock())
+        return max(0.0, self._opened_at + max(self._cool_down_s, self._asked_s) - self._clock())
 
     def succeeded(self) -> None:
         """Take note of an answer, or of a failure that only concerns its instruction."""
@@ -152,18 +155,22 @@ class CircuitBreaker:
         """Take note of a failed try; returns whether this opened the breaker."""
         self._failures += 1
         self.reason = problem.as_field()
-        if self.is_open or self._failures < TRIES_UNTIL_OPEN:
+        asked_s = problem.retry_after_s or 0.0
+        if self.is_open or (self._failures < TRIES_UNTIL_OPEN and asked_s <= LONGEST_RETRY_AFTER_S):
             return False
-        self.is_fatal = problem.kind in FATAL
-        self._opened_at = self._clock()
+        self._open(problem)
         return True
 
     def probe_failed(self, problem: ExpertError) -> None:
         """Take note that the call let through failed too."""
         self.reason = problem.as_field()
+        self._cool_down_s = min(LONGEST_COOL_DOWN_S, 2.0 * self._cool_down_s)
+        self._open(problem)
+
+    def _open(self, problem: ExpertError) -> None:
         self.is_fatal = problem.kind in FATAL
         self._opened_at = self._clock()
-        self._cool_down_s = min(LONGEST_COOL_DOWN_S, 2.0 * self._cool_down_s)
+        self._asked_s = problem.retry_after_s or 0.0
 
 
 class Endpoint:
@@ -189,6 +196,7 @@ class Endpoint:
         self._clock = clock
         self._running = 0
         self._paused_until = 0.0
+        self._is_stopped = False
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -204,7 +212,7 @@ class Endpoint:
             is_probe: Whether this is the one call that an open breaker lets through.
 
         Raises:
-            ExpertUnavailableError: the breaker is open (kind `circuit_open`).
+            ExpertUnavailableError: the breaker is open, or the endpoint was stopped (kind `circuit_open`).
         """
         self._check(is_probe)
         while self._running >= int(self.level.level):
@@ -216,7 +224,11 @@ class Endpoint:
                 if turn.done() and not turn.cancelled():
                     self._wake()  # it was this one's turn: hand it on
                 raise
-            self._check(is_probe)
+            try:
+                self._check(is_probe)
+            except ExpertUnavailableError:
+                self._wake()
+                raise
         self._running += 1
         if self._requests is not None or self._tokens is not None or self._paused_until:
             try:
@@ -235,10 +247,17 @@ class Endpoint:
         )
         if pause > 0.0:
             await asyncio.sleep(pause)
-        while (pause := self._paused_until - self._clock()) > 0.0 and not self.breaker.is_open:
+        while (pause := self._paused_until - self._clock()) > 0.0 and not (self.breaker.is_open or self._is_stopped):
             await asyncio.sleep(pause)
 
+    def stop(self) -> None:
+        """Let nobody in any more; those who wait for a turn are told so."""
+        self._is_stopped = True
+        self._wake_all()
+
     def _check(self, is_probe: bool) -> None:
+        if self._is_stopped:
+            raise ExpertUnavailableError("not asked, because the work was stopped", expert=self.name, kind=CIRCUIT_OPEN)
         if self.breaker.is_open and not is_probe:
             raise ExpertUnavailableError(
                 f"not asked, because the last calls failed ({self.breaker.reason})", expert=self.name, kind=CIRCUIT_OPEN
@@ -266,10 +285,11 @@ class Endpoint:
         else:
             if problem.kind in CONGESTION:
                 self.level.fall(epoch)
-            if problem.retry_after_s:
+            if problem.retry_after_s and problem.retry_after_s <= LONGEST_RETRY_AFTER_S:
                 self._paused_until = max(self._paused_until, self._clock() + problem.retry_after_s)
             if is_probe:
                 self.breaker.probe_failed(problem)
+                self._wake_all()
             elif self.breaker.failed(problem):
                 self._wake_all()
         self._wake()
