@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def one(way: str, url: str, level: int, seconds: float, python: str) -> dict[str
     calls = max(level * 4, int(seconds * min(level / LATENCY_S, EXPECTED[way])))
     work = json.dumps({"way": way, "url": url, "level": level, "calls": calls})
     command = [python, str(Path(__file__).resolve()), "--work", work]
-    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         raise SystemExit(f"{way} at {level}: {run.stderr[-2000:]}")
     figures: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
@@ -110,7 +110,7 @@ def ours(url: str, level: int, calls: int) -> dict[str, float]:
     phase: dict[str, float] = {}
     run = building._run
 
-    def timed(work: Any) -> None:
+    def timed(work: Coroutine[Any, Any, None]) -> None:
         started, before = time.perf_counter(), cpu_s()
         run(work)
         phase["seconds"], phase["cpu_s"] = time.perf_counter() - started, cpu_s() - before
@@ -258,9 +258,9 @@ def report(
 ) -> str:
     """Return the table."""
     lines = [
-        f"Stub server: {LATENCY_S * 1000:g} ms, {TOKENS}-token answers, core {SERVER_CORE} of {os.cpu_count()}; client "
+        f"Server: {LATENCY_S * 1000:g} ms, {TOKENS}-token answers, core {SERVER_CORE} of {os.cpu_count()}; client "
         f"on core {CLIENT_CORE}; median of {repetitions} alternating repetitions. By bare sockets and without latency "
-        f"the server answers {capacity:,.0f}/s. Load: {os.getloadavg()[0]:.1f}. Threads of requests: {THREADS} at most.",
+        f"the server answers {capacity:,.0f}/s. Load: {os.getloadavg()[0]:.1f}. requests has {THREADS} threads at most.",
         "",
         "| in flight | way | requests/s | CPU ms per request | of what 50 ms allow | of bare aiohttp | range |",
         "|---:|---|---:|---:|---:|---:|---|",
