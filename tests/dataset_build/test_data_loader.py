@@ -5,9 +5,8 @@ import pytest
 
 from dataset_build import ConfigError, DataError, SourceConfig, load_instructions, parse_source
 from dataset_build.src.cleaning import Cleaner
-from dataset_build.src.data_loader import gather
+from dataset_build.src.data_loader import gather, load_source
 from dataset_build.src.decontamination import Decontaminator
-from dataset_build.src.data_loader import load_source
 from dataset_build.src.sources.files import FileSource
 from dataset_build.src.sources.hugging_face import HuggingFaceSource
 
