@@ -23,6 +23,7 @@ from dataset_build.src.dataset_builder import (
 )
 from dataset_build.src.dataset_card import dataset_facts, write_card
 from dataset_build.src.dataset_summary import DatasetSummary
+from dataset_build.src.engine import load_engine
 from dataset_build.src.errors import ConfigError, EarlyStopError
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
@@ -32,12 +33,12 @@ from dataset_build.src.metric_choice import MetricRule
 from dataset_build.src.options import names_secret
 from dataset_build.src.planning import BuildPlan, make_plan
 from dataset_build.src.progress import BuildProgress
-from dataset_build.src.querying import count_answered, query_all
+from dataset_build.src.querying import count_answered
 from dataset_build.src.response_store import JOURNAL_NAME, DiskFullError, ResponseStore, request_key
 
 #: Options that say how a build runs, not what it makes.
 NOT_OF_THE_DATASET = {
-    "experts", "overwrite", "use_existing_dataset", "dry_run", "partial", "budget_usd", "ray_address",
+    "experts", "overwrite", "use_existing_dataset", "dry_run", "partial", "budget_usd", "engine", "ray_address",
 }  # fmt: skip
 # Notes in the journal: what kind of run it belongs to, and that its dataset was about to be moved into place.
 _PURPOSE, _PUBLISHING = "purpose", "publishing"
@@ -251,7 +252,7 @@ def _ask(
     total = len(instructions) * len(experts)
     budget = Budget(config.budget_usd, store.spent_usd)
     with BuildProgress(total, done, is_shown=show_progress, budget_usd=config.budget_usd) as progress:
-        asking = query_all(
+        asking = load_engine(config.engine)(
             instructions,
             experts,
             store=store,
