@@ -40,7 +40,8 @@ async def raw_server(
     done: asyncio.Queue[None] = asyncio.Queue()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await handler(reader, writer)
+        with suppress(asyncio.IncompleteReadError):
+            await handler(reader, writer)
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
@@ -222,6 +223,60 @@ def test_a_reply_that_stops_after_done_is_not_waited_for():
     assert answer.text == "hi"
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+END = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def test_a_stream_lost_after_its_finish_reason_is_an_answer():
+    async def run() -> Answer | ExpertError:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(
+                HEAD + chunk(b'data: {"choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}]}\n\n')
+            )
+
+        async with raw_server(handle) as port:
+            return await ask_async(f"http://127.0.0.1:{port}", "hello", stream=True)
+
+    answer = asyncio.run(run())
+    assert isinstance(answer, Answer)
+    assert (answer.text, answer.tokens_estimated) == ("hi", True)
+
+
+def test_a_connection_is_kept_though_the_body_ends_a_little_after_the_stream():
+    connections: list[int] = []
+
+    async def run() -> None:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connections.append(1)
+            for _ in range(2):
+                await reader.readuntil(b"}]}")
+                writer.write(HEAD + chunk(b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\ndata: [DONE]\n\n'))
+                await asyncio.sleep(0.02)
+                writer.write(END)
+
+        async with raw_server(handle) as port:
+            expert = OpenAICompatibleExpert("gpt", f"http://127.0.0.1:{port}", "m", stream=True, timeout_s=30)
+            for _ in range(2):
+                assert (await expert.answer(Instruction.create("hello"))).text == "hi"
+            await expert.aclose()
+
+    asyncio.run(run())
+    assert len(connections) == 1
+
+
+def test_a_longer_reply_than_allowed_says_what_to_raise(server: FaultServer):
+    problem = ask(server.url, "<<huge>>", max_response_mb=1)
+    assert "max_response_mb" in str(problem)
+    problem = ask(server.url, "<<huge>>", max_response_mb=8)
+    assert isinstance(problem, ExpertError)
+    assert "max_response_mb" not in str(problem)
+
+
 def test_connections_are_kept_whether_streamed_or_not(server: FaultServer):
     async def run(stream: bool) -> int:
         before = server.stats()["connections"]
@@ -333,6 +388,22 @@ def test_a_proxy_that_is_not_there_shows_no_password(monkeypatch: pytest.MonkeyP
         assert isinstance(problem, ExpertUnavailableError)
         assert (problem.kind, problem.may_be_billed) == ("connection", False)
         assert PASSWORD not in str(problem)
+
+
+def test_what_a_proxy_repeats_of_its_password_is_masked(monkeypatch: pytest.MonkeyPatch):
+    async def run() -> Answer | ExpertError:
+        async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"who is {PASSWORD}\r\n\r\n".encode())
+
+        async with raw_server(repeat) as port:
+            monkeypatch.setenv("MY_PROXY", f"http://u:{PASSWORD.replace('-', '%2D')}@127.0.0.1:{port}")
+            return await ask_async("http://model.invalid/v1", "hello", proxy_env="MY_PROXY")
+
+    problem = asyncio.run(run())
+    assert isinstance(problem, ExpertError)
+    assert PASSWORD not in str(problem)
+    assert "***" in str(problem)
 
 
 def test_a_proxy_that_refuses_says_so(monkeypatch: pytest.MonkeyPatch):

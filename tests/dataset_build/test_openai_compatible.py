@@ -234,7 +234,7 @@ def test_an_endpoint_that_ignores_n_is_asked_again_with_another_seed(lazy: Fault
 
 
 def test_a_failure_among_the_samples_fails_the_call_with_what_was_paid_so_far(lazy: FaultServer):
-    lazy.change(script=["ok", "ok", "429", "ok", "no_usage", "reset"])
+    lazy.change(script=["ok", "ok", "429", "ok", "no_usage", "429"])
     for may_be_billed in (False, True):
         problem = asyncio.run(ask(lazy.url, "one two", n=3, temperature=0.7))
         assert isinstance(problem, ExpertUnavailableError)

@@ -111,7 +111,7 @@ class StreamedReply:
         if self.problem is not None or self.is_done:
             return
         try:
-            piece = json.loads(data)
+            piece = json.loads(data.decode())  # given bytes, it would guess the encoding of each
         except (ValueError, RecursionError):
             piece = None
         if not isinstance(piece, dict):
