@@ -1,0 +1,187 @@
+"""A Ray cluster for the length of a build: one that is there, or one started on this machine, private and quiet."""
+
+import logging
+import math
+import os
+import socket
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dataset_build.src.errors import ConfigError, MissingDependencyError
+from dataset_build.src.workers import MOST_WORKERS, available_cores
+
+#: Bytes of shared memory for blocks of instructions on their way to a worker; responses do not pass through it.
+OBJECT_STORE_BYTES = 128 * 2**20
+#: Seconds in which a cluster must take the first contact, and the connection to it.
+CONTACT_S, CONNECT_S = 5, 30
+_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+_QUIET = ("ray", "ray.data")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a build may use.
+
+    Attributes:
+        workers: Processes that make calls.
+        gpus_per_worker: What each may hold of them.
+    """
+
+    workers: int
+    gpus_per_worker: float
+
+
+@contextmanager
+def running_cluster(address: str | None, workers: int | None, *, needs_gpu: bool) -> Iterator[Cluster]:
+    """Connect to Ray, or start it here, and leave nothing of it behind.
+
+    Args:
+        address: `host:port` of a cluster's head as seen from one of its nodes, or `auto` for the one this machine
+            belongs to; None starts one on this machine that nobody else can reach.
+        workers: Processes that make calls; None means one per core of the cluster, here at most `MOST_WORKERS`.
+        needs_gpu: Whether each worker holds a model, and so a GPU where the cluster has some.
+
+    Raises:
+        MissingDependencyError: Ray is not installed.
+        ConfigError: there is no cluster at `address`.
+    """
+    if address is not None:
+        _check_reachable(address)
+    with (
+        warnings.catch_warnings(),
+        _environment(),
+        tempfile.TemporaryDirectory(prefix="moe-", ignore_cleanup_errors=True) as folder,
+    ):
+        warnings.simplefilter("ignore")  # Ray's own, about itself
+        ray = _import_ray()
+        if ray.is_initialized():
+            raise ConfigError(
+                "Ray is connected in this process already; call ray.shutdown() first, and give its address as "
+                "ray_address."
+            )
+        try:
+            with _quiet(ray):
+                here = workers or min(available_cores(), MOST_WORKERS)
+                _connect(ray, address, folder, here)
+                yield _cluster(ray.cluster_resources(), here if address is None else workers, needs_gpu=needs_gpu)
+        finally:
+            ray.shutdown()
+
+
+def _import_ray() -> Any:  # noqa: ANN401 - a module
+    try:
+        import ray
+        import ray.data
+    except ImportError as missing:
+        raise MissingDependencyError(
+            'The engine "ray" needs Ray, which is not installed: pip install "moe-toolkit[ray]"'
+        ) from missing
+    return ray
+
+
+def _connect(ray: Any, address: str | None, folder: str, cores: int) -> None:  # noqa: ANN401
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    if address is None:
+        # This makes 127.0.0.1 the node's address, and keeps every socket on it; `_node_ip_address` does not.
+        constants = ray._private.ray_constants
+        before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+        try:
+            with _silent_stderr():
+                ray.init(
+                    address="local",
+                    num_cpus=cores,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _temp_dir=folder,
+                    **quiet,
+                )
+        finally:
+            constants.ENABLE_RAY_CLUSTER = before
+        return
+    try:
+        with _silent_stderr():
+            ray.init(address=address, **quiet)
+    except Exception as problem:  # whatever a version of Ray raises when it cannot connect
+        reason = " ".join(str(problem).split())[:300]
+        raise ConfigError(
+            f"Cannot connect to a Ray cluster at --ray_address {address}: {reason}; run the build on one of its nodes, "
+            "with the same versions of Python and Ray."
+        ) from None
+
+
+def _check_reachable(address: str) -> None:
+    """Find out within seconds whether anybody listens at `address`; Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdecimal():
+        raise ConfigError(
+            f"--ray_address is {address!r}; `host:port` of a cluster's head was expected (6379 is Ray's usual port), "
+            "or `auto` on one of its nodes."
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONTACT_S).close()
+    except (OSError, OverflowError) as problem:
+        reason = "no answer" if isinstance(problem, TimeoutError) else str(problem)
+        raise ConfigError(
+            f"No Ray cluster answers at --ray_address {address} ({reason}); start one there, or leave the option out."
+        ) from None
+
+
+def _cluster(resources: dict[str, float], workers: int | None, *, needs_gpu: bool) -> Cluster:
+    cores, gpus = int(resources.get("CPU", 0)), resources.get("GPU", 0.0)
+    if not cores:
+        raise ConfigError("The Ray cluster has no CPU to give; wait for its nodes, or give another --ray_address.")
+    count = min(workers or cores, cores)
+    if not needs_gpu or not gpus:
+        return Cluster(count, 0.0)
+    return Cluster(min(count, math.ceil(gpus)), 1.0)
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what compiled code writes to stderr; what goes wrong is raised all the same."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _quiet(ray: Any) -> Iterator[None]:  # noqa: ANN401
+    """Keep what Ray says about itself off the terminal: what concerns the user is said by us."""
+    loggers = [logging.getLogger(name) for name in _QUIET]
+    before = [logger.level for logger in loggers]
+    worker = ray._private.worker
+    printed = getattr(worker, "_worker_logs_enabled", True)
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    worker._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        worker._worker_logs_enabled = printed
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
