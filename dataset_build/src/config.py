@@ -12,6 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from dataset_build.src.errors import ConfigError
+from dataset_build.src.judging.config import JudgeConfig
 from dataset_build.src.metric_choice import metric_text
 from dataset_build.src.registry import nearest
 
@@ -121,6 +122,7 @@ class BuildConfig(BaseModel):
         metric: For instructions that no rule of `metrics` is for and whose source names none.
         metrics: Rules; the first that matches an instruction decides its metric.
         further_metrics: Metrics that every response is scored by besides; recorded, no labels.
+        judges: Name -> judge, for the metric `judge`.
         output: The dataset folder.
         use_existing_dataset: Continue from the dataset at `output`, adding what is missing.
         overwrite: Whether a finished dataset at `output` may be replaced.
@@ -149,6 +151,7 @@ class BuildConfig(BaseModel):
     metric: MetricText = "exact_match"
     metrics: list[MetricRuleConfig] = []
     further_metrics: list[MetricText] = []
+    judges: dict[str, JudgeConfig] = {}
     output: Path = Path("runs/dataset")
     use_existing_dataset: bool = False
     overwrite: bool = False
