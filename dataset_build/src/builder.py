@@ -123,7 +123,7 @@ def _work(arguments: argparse.Namespace) -> int:
         print_result(result)
         print(f"Dataset: {result.folder}")
         print(f"Next:    moe train --dataset {result.folder}")
-    for warning in warnings_of(result.summary):
+    for warning in [*warnings_of(result.summary), *(line for one in result.judges for line in one.warnings())]:
         print(f"Warning: {warning}", file=sys.stderr)
     return 0
 

@@ -29,6 +29,11 @@ from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
 from dataset_build.src.experts.base import Expert
 from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.judging.asking import Judged, ask_judges, open_book
+from dataset_build.src.judging.audit import JudgeAudit
+from dataset_build.src.judging.judgements import read_judgements, write_judgements
+from dataset_build.src.judging.judges import JudgePanel
+from dataset_build.src.judging.pricing import plan_judging
 from dataset_build.src.metric_choice import MetricRule
 from dataset_build.src.options import names_secret
 from dataset_build.src.planning import BuildPlan, make_plan
@@ -52,6 +57,7 @@ class BuildResult:
     summary: DatasetSummary
     asked: int
     cleaning: CleaningReport
+    judges: Sequence[JudgeAudit] = ()
 
 
 def build(
@@ -79,24 +85,29 @@ def build(
             if carried is not None:
                 columns = ingredients.continued(carried, store)
                 if on_plan is not None:
-                    on_plan(make_plan(instructions, experts, store, timeout_s=config.timeout_s))
+                    on_plan(_plan(config, ingredients, columns, store))
+            ingredients.panel.check_baselines([column.name for column in columns])
+            judged = Judged(ingredients.panel, ingredients.evaluator, instructions, columns, store)
+            asked = 0
             stop: BudgetMetError | None = None
             try:
                 asked = _ask(config, instructions, experts, store, show_progress)
+                _ask_judges(config, judged, show_progress)
             except BudgetMetError as problem:
                 if not config.partial:
                     raise
-                asked, stop = 0, problem
+                stop = problem
             if carried is None:
                 _check_anyone_answered(instructions, experts, store)
-            summary = _write(config, ingredients, columns, store, show_progress)
+            audits = open_book(judged)
+            summary = _write(config, ingredients, columns, store, audits, show_progress)
             store.delete()
     if stop is not None:
         raise EarlyStopError(
             f"{stop.reason}; the dataset in {config.output} holds what was answered, and --use_existing_dataset True "
             "adds the rest."
         )
-    return BuildResult(config.output, summary, asked, ingredients.cleaner.report)
+    return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits)
 
 
 def plan_build(config: BuildConfig) -> BuildPlan:
@@ -105,12 +116,22 @@ def plan_build(config: BuildConfig) -> BuildPlan:
         output = config.output
         is_continued = config.use_existing_dataset and (output / DATASET_JSON).is_file()
         with ResponseStore(Path(scratch) / JOURNAL_NAME) as store:
+            columns = ingredients.columns
             if is_continued:
-                ingredients.continued(ExistingDataset(output), store)
+                columns = ingredients.continued(ExistingDataset(output), store)
             if (output / JOURNAL_NAME).is_file():
                 with ResponseStore(output / JOURNAL_NAME) as earlier:
                     store.carry(earlier.responses())
-            return make_plan(ingredients.instructions, ingredients.experts, store, timeout_s=config.timeout_s)
+            return _plan(config, ingredients, columns, store)
+
+
+def _plan(
+    config: BuildConfig, ingredients: "_Ingredients", columns: Sequence[ExpertColumn], store: ResponseStore
+) -> BuildPlan:
+    plan = make_plan(ingredients.instructions, ingredients.experts, store, timeout_s=config.timeout_s)
+    judged = Judged(ingredients.panel, ingredients.evaluator, ingredients.instructions, columns, store)
+    plan.experts.extend(plan_judging(judged, timeout_s=config.timeout_s))
+    return plan
 
 
 class _Ingredients:
@@ -123,7 +144,8 @@ class _Ingredients:
 
         self._config = config
         rules = [MetricRule(**rule.model_dump()) for rule in config.metrics]
-        self.evaluator = Evaluator(config.metric, rules, config.further_metrics)
+        self.panel = JudgePanel.load(config.judges, prices=config.prices)
+        self.evaluator = Evaluator(config.metric, rules, config.further_metrics, self.panel)
         self.experts = load_experts(config.experts, prices=config.prices)
         self.configs = expert_configs(config.experts)
         tests = [one for test in config.decontaminate for one in load_source(test).instructions(seed=config.seed)]
@@ -139,11 +161,12 @@ class _Ingredients:
     def check(self) -> None:
         """Find out, without a call, whether the build can go to its end."""
         self.evaluator.check(self.instructions.metrics())
-        for expert in self.experts:
+        experts = [*self.experts, *(one for judge in self.panel.judges.values() for one in judge.load_experts())]
+        for expert in experts:
             expert.check()
         if self._config.budget_usd is not None:
             first = next(iter(self.instructions))
-            for expert in self.experts:
+            for expert in experts:
                 check_bounded(expert, first)
 
     def continued(self, existing: ExistingDataset, store: ResponseStore) -> list[ExpertColumn]:
@@ -152,6 +175,7 @@ class _Ingredients:
         self.instructions.merge(existing.instructions(keeps_metric=keeps_metric), keeps_metric=keeps_metric)
         self.evaluator.check(self.instructions.metrics())
         store.carry(existing.responses())
+        store.carry(read_judgements(self._config.output))
         names = {column.name for column in self.columns}
         return self.columns + [column for column in existing.experts if column.name not in names]
 
@@ -246,12 +270,14 @@ def _ask(
     experts: Sequence[Expert],
     store: ResponseStore,
     show_progress: bool,
+    *,
+    noun: str = "responses to collect",
 ) -> int:
     """Query what is missing; return how many calls finished."""
     done = count_answered(instructions, experts, store)
     total = len(instructions) * len(experts)
     budget = Budget(config.budget_usd, store.spent_usd)
-    with BuildProgress(total, done, is_shown=show_progress, budget_usd=config.budget_usd) as progress:
+    with BuildProgress(total, done, is_shown=show_progress, budget_usd=config.budget_usd, noun=noun) as progress:
         asking = load_engine(config.engine)(
             instructions,
             experts,
@@ -263,6 +289,15 @@ def _ask(
         )
         _run(asking)
     return progress.done - done
+
+
+def _ask_judges(config: BuildConfig, judged: Judged, show_progress: bool) -> None:
+    """Query the verdicts that are missing."""
+
+    def ask(prompts: InstructionStore, experts: Sequence[Expert]) -> None:
+        _ask(config, prompts, experts, judged.store, show_progress, noun="verdicts to collect")
+
+    ask_judges(judged, ask)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -281,6 +316,7 @@ def _write(
     ingredients: _Ingredients,
     columns: Sequence[ExpertColumn],
     store: ResponseStore,
+    audits: Sequence[JudgeAudit],
     show_progress: bool,
 ) -> DatasetSummary:
     output, evaluator = config.output, ingredients.evaluator
@@ -301,8 +337,12 @@ def _write(
         resolved = config.model_dump(mode="json", exclude=NOT_OF_THE_DATASET)
         for name in ("sources", "decontaminate"):
             resolved[name] = [without_secrets(source) for source in resolved[name]]
+        resolved["judges"] = without_secrets(resolved["judges"])
         facts = dataset_facts(summary, columns, config, resolved=resolved, metric_versions=evaluator.versions())
         facts["cleaning"] = ingredients.cleaner.report.facts()
+        if audits:
+            facts["judges"] = {one.judge.name: without_secrets(one.facts()) for one in audits}
+            write_judgements(staged, store)
         (staged / "README.md").write_text(write_card(summary, facts), encoding="utf-8")
         (staged / DATASET_JSON).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         store.set_note(_PUBLISHING, summary.content_hash)

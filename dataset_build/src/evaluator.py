@@ -2,12 +2,17 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from dataset_build.src.metric_choice import Metric, MetricPart, MetricRule, parse_metric
 from dataset_build.src.options import check_options
 from dataset_build.src.records import Instruction, Response, Score
 from dataset_build.src.scorers import scorers
 from dataset_build.src.scorers.base import Scorer
+from dataset_build.src.scorers.judge import JudgeScorer
+
+if TYPE_CHECKING:
+    from dataset_build.src.judging.judges import JudgePanel
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +24,20 @@ class Evaluator:
         default_metric: For instructions that no rule is for and whose source names none.
         rules: The first one that matches an instruction decides its metric, over what its source says.
         further: Metrics that every response is scored by besides; they are recorded and are no labels.
+        panel: The judges that the metric `judge` consults.
 
     Raises:
         ConfigError: no such metric, or an option of it is wrong.
     """
 
-    def __init__(self, default_metric: str, rules: Sequence[MetricRule] = (), further: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        default_metric: str,
+        rules: Sequence[MetricRule] = (),
+        further: Sequence[str] = (),
+        panel: "JudgePanel | None" = None,
+    ) -> None:
+        self._panel = panel
         self._default = parse_metric(default_metric)
         self._rules = tuple(rules)
         self.further = tuple(str(parse_metric(text)) for text in further)
@@ -65,6 +78,7 @@ class Evaluator:
             return Score(None, name, f"failed call: {response.error_kind}", version)
         samples = response.samples or (response.text,)
         total = 0.0
+        remarks: list[str] = []
         for number, text in enumerate(samples, start=1):
             for part in judged.parts:
                 score = self._score(part, instruction, text, response)
@@ -73,7 +87,9 @@ class Evaluator:
                     whose = f"{part.name}: " if len(judged.parts) > 1 else ""
                     return Score(None, name, f"{which}{whose}{score.reason}", version)
                 total += part.weight * score.value
-        return Score(min(1.0, total / judged.total_weight / len(samples)), name, None, version)
+                remarks += [] if score.reason is None else [score.reason]
+        remark = "; ".join(dict.fromkeys(remarks)) or None
+        return Score(min(1.0, total / judged.total_weight / len(samples)), name, remark, version)
 
     def _score(self, part: MetricPart, instruction: Instruction, text: str, response: Response) -> Score:
         try:
@@ -91,7 +107,7 @@ class Evaluator:
         return {text: self._version(metric) for text, metric in sorted(self._metrics.items())}
 
     def _version(self, metric: Metric) -> str:
-        versions = [self._scorer(part).version for part in metric.parts]
+        versions = [_version(self._scorer(part)) for part in metric.parts]
         if len(versions) == 1:
             return versions[0]
         return ", ".join(f"{part.name} {version}" for part, version in zip(metric.parts, versions, strict=True))
@@ -107,5 +123,12 @@ class Evaluator:
         if key not in self._scorers:
             scorer_class = scorers[part.name]
             where = f"Metric {part.name!r}"
-            self._scorers[key] = scorer_class(**check_options(scorer_class, part.options, where=where))
+            scorer = scorer_class(**check_options(scorer_class, part.options, where=where))
+            if isinstance(scorer, JudgeScorer):
+                scorer.consult(self._panel)
+            self._scorers[key] = scorer
         return self._scorers[key]
+
+
+def _version(scorer: Scorer) -> str:
+    return f"{scorer.version}:{scorer.judge.version}" if isinstance(scorer, JudgeScorer) else scorer.version

@@ -8,6 +8,7 @@ scorers: Registry[Scorer] = Registry(
     {
         "code_text": "dataset_build.src.scorers.code_text:CodeText",
         "exact_match": "dataset_build.src.scorers.exact_match:ExactMatch",
+        "judge": "dataset_build.src.scorers.judge:JudgeScorer",
         "label": "dataset_build.src.scorers.label:Label",
         "multiple_choice": "dataset_build.src.scorers.multiple_choice:MultipleChoice",
         "number": "dataset_build.src.scorers.number:Number",
