@@ -6,9 +6,10 @@ alone until it is back; what it was not asked stays missing, and is asked at the
 """
 
 import asyncio
+import random
 import signal
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -20,7 +21,15 @@ from dataset_build.src.config import BuildConfig
 from dataset_build.src.errors import EarlyStopError, ExpertError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
 from dataset_build.src.instruction_store import PAGE, InstructionStore
-from dataset_build.src.limits import CIRCUIT_OPEN, FATAL, OF_THE_INSTRUCTION, Endpoint, endpoints_of
+from dataset_build.src.limits import (
+    CIRCUIT_OPEN,
+    FATAL,
+    LONGEST_COOL_DOWN_S,
+    LONGEST_RETRY_AFTER_S,
+    OF_THE_INSTRUCTION,
+    Endpoint,
+    endpoints_of,
+)
 from dataset_build.src.records import Instruction, Response
 from dataset_build.src.response_store import DiskFullError, ResponseStore, request_key
 from dataset_build.src.workers import Job, WorkerPool, available_cores, run_together
@@ -29,6 +38,8 @@ from dataset_build.src.workers import Job, WorkerPool, available_cores, run_toge
 STOP_GRACE_S = 10.0
 #: How often an endpoint that is down is tried once everything else is done.
 LAST_PROBES = 3
+#: The same for one that only says "too many requests", and so is there: limits are per minute.
+LAST_PROBES_OF_A_LIMIT = 6
 #: Kinds of error that are not asked again in the same run.
 FINAL = OF_THE_INSTRUCTION | FATAL
 
@@ -95,6 +106,7 @@ class Querying:
         self._on_repeat = on_repeat
         self._requests = {expert.name: request_key(expert) for expert in experts}
         self._stop = asyncio.Event()
+        self._endpoints: Sequence[Endpoint] = ()
         self._failures: Counter[str] = Counter()
         self._at_work: set[str] = set()
         self._broke: dict[str, BudgetMetError] = {}
@@ -115,6 +127,7 @@ class Querying:
 
     def _streams(self, endpoints: Mapping[str, Endpoint]) -> list[Coroutine[Any, Any, None]]:
         """Return the work of every expert that is no tool."""
+        self._endpoints = list(endpoints.values())
         streams: list[Coroutine[Any, Any, None]] = []
         for expert in self._experts:
             if isinstance(expert, ToolExpert):
@@ -153,7 +166,7 @@ class Querying:
                 running -= done
             if not running:
                 return
-            self._stop.set()
+            self._halt()
             for task in tasks[1:]:  # a tool's call costs nothing to repeat
                 task.cancel()
             again = asyncio.create_task(interrupts.get())
@@ -189,41 +202,40 @@ class Querying:
                 if instruction.id not in answered_ids and (asks_again or not is_final):
                     yield instruction, error is not None
 
+    def _halt(self) -> None:
+        """Start nothing new, not even what waits for its turn already."""
+        self._stop.set()
+        for endpoint in self._endpoints:
+            endpoint.stop()
+
     def _record(self, response: Response, *, is_repeat: bool = False) -> None:
         self._store.put(self._requests[response.expert], response)
         if self._store.is_disk_full:
-            self._stop.set()
+            self._halt()
         if response.error is not None:
             self._failures[response.expert] += 1
         (self._on_repeat if is_repeat else self._on_response)(response)
 
     async def _collect(self, expert: Expert, endpoint: Endpoint) -> None:
-        """Ask one expert everything, once more what failed, and wait for its endpoint while that is down."""
-        breaker = endpoint.breaker
-        probes_left = LAST_PROBES
-        is_first_pass, asks_failures_again = True, True
+        """Ask one expert everything, and once more what failed."""
         try:
-            while not self._stop.is_set():
-                failures = self._failures[expert.name]
-                waiting = self._unanswered(expert, asks_again=is_first_pass)
-                workers = [self._ask(expert, endpoint, waiting, not is_first_pass) for _ in range(endpoint.most)]
-                await run_together(workers)
-                is_first_pass = False
-                if not breaker.is_open:
-                    if failures == self._failures[expert.name] or not asks_failures_again:
-                        return
-                    asks_failures_again = False
-                    continue
-                self._at_work.discard(expert.name)
-                while breaker.is_open and not self._stop.is_set():
-                    if breaker.is_fatal or (not self._at_work and not probes_left):
-                        return
-                    probes_left -= not self._at_work
-                    await self._pause(breaker.remaining_s)
-                    await self._probe(expert, endpoint)
-                self._at_work.add(expert.name)
+            everything = _Round(self._unanswered(expert, asks_again=True))
+            if await self._ask_round(expert, endpoint, everything, may_repeat=False) and self._failures[expert.name]:
+                what_failed = _Round(self._unanswered(expert, asks_again=False))
+                await self._ask_round(expert, endpoint, what_failed, may_repeat=True)
         finally:
             self._at_work.discard(expert.name)
+
+    async def _ask_round(self, expert: Expert, endpoint: Endpoint, waiting: "_Round", *, may_repeat: bool) -> bool:
+        """Ask what is waiting, each once; returns whether that was done, which it is not where the endpoint is down."""
+        while not self._stop.is_set() and expert.name not in self._broke:
+            workers = [self._ask(expert, endpoint, waiting, may_repeat) for _ in range(endpoint.most)]
+            await run_together(workers)
+            if waiting.is_over():
+                return True
+            if endpoint.breaker.is_open and not await self._outlast(expert, endpoint, waiting, may_repeat):
+                return False
+        return False
 
     async def _ask(
         self, expert: Expert, endpoint: Endpoint, waiting: Iterator[tuple[Instruction, bool]], may_repeat: bool
@@ -241,18 +253,42 @@ class Querying:
             except BudgetMetError as problem:
                 self._broke.setdefault(expert.name, problem)
                 return
-            if response.error_kind == CIRCUIT_OPEN:
-                return  # it was not asked, so there is nothing to record
+            if response.error_kind == CIRCUIT_OPEN:  # it was not asked, so there is nothing to record
+                if isinstance(waiting, _Round):
+                    waiting.put_back(instruction, has_failed)
+                return
             self._record(response, is_repeat=may_repeat and has_failed)
             if endpoint.breaker.is_open:
                 return
 
-    async def _probe(self, expert: Expert, endpoint: Endpoint) -> None:
-        """Make the one call that an open breaker lets through, with an instruction that is still missing."""
-        instruction, has_failed = next(self._unanswered(expert, asks_again=False), (None, False))
-        if instruction is None or not endpoint.breaker.is_open:
-            endpoint.breaker.succeeded()  # an expert that shares the endpoint found it back, or nothing is left to ask
-            return
+    async def _outlast(self, expert: Expert, endpoint: Endpoint, waiting: "_Round", may_repeat: bool) -> bool:
+        """Wait until the endpoint is back; returns whether it is.
+
+        While others are at work there is time. Once everything else is done it is tried a few times more.
+        """
+        breaker, probes = endpoint.breaker, 0
+        self._at_work.discard(expert.name)
+        while breaker.is_open and not waiting.is_over():
+            is_last, pause = not self._at_work, breaker.remaining_s
+            most = LAST_PROBES_OF_A_LIMIT if breaker.reason.startswith("rate_limit") else LAST_PROBES
+            if breaker.is_fatal or (is_last and (probes >= most or pause > LONGEST_RETRY_AFTER_S)):
+                return False
+            if self._stop.is_set() or expert.name in self._broke:
+                return False
+            if pause > 0.0:  # in parts, because meanwhile the others may end
+                await self._pause(min(pause, LONGEST_COOL_DOWN_S))
+                continue
+            probes += is_last
+            await self._probe(expert, endpoint, waiting, may_repeat)
+        self._at_work.add(expert.name)
+        return True
+
+    async def _probe(self, expert: Expert, endpoint: Endpoint, waiting: "_Round", may_repeat: bool) -> None:
+        """Make the one call that an open breaker lets through.
+
+        With any of the next instructions: several in a row may fail for reasons of their own.
+        """
+        instruction, has_failed = waiting.any_of_the_next(PAGE)
         try:
             response = await call_expert(
                 expert,
@@ -265,9 +301,11 @@ class Querying:
             )
         except BudgetMetError as problem:
             self._broke.setdefault(expert.name, problem)
-            endpoint.breaker.succeeded()
             return
-        self._record(response, is_repeat=has_failed)
+        if response.error_kind == CIRCUIT_OPEN:
+            waiting.put_back(instruction, has_failed)
+            return
+        self._record(response, is_repeat=may_repeat and has_failed)
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless the build is to stop."""
@@ -371,6 +409,41 @@ class Querying:
                 return
             if jobs:
                 yield jobs
+
+
+class _Round(Iterator[tuple[Instruction, bool]]):
+    """What one expert is asked in one round, each instruction with whether it was asked before and failed.
+
+    Args:
+        unanswered: Those instructions.
+    """
+
+    def __init__(self, unanswered: Iterator[tuple[Instruction, bool]]) -> None:
+        self._unanswered = unanswered
+        self._held: deque[tuple[Instruction, bool]] = deque()
+
+    def __next__(self) -> tuple[Instruction, bool]:
+        return self._held.popleft() if self._held else next(self._unanswered)
+
+    def put_back(self, instruction: Instruction, has_failed: bool) -> None:
+        """Keep one that was not asked after all."""
+        self._held.append((instruction, has_failed))
+
+    def is_over(self) -> bool:
+        """Return whether nothing is left to ask."""
+        self._hold(1)
+        return not self._held
+
+    def any_of_the_next(self, count: int) -> tuple[Instruction, bool]:
+        """Return one of the next `count`, chosen at random; there is one, because the round is not over."""
+        self._hold(count)
+        place = random.randrange(len(self._held))
+        chosen = self._held[place]
+        del self._held[place]
+        return chosen
+
+    def _hold(self, count: int) -> None:
+        self._held.extend(islice(self._unanswered, max(0, count - len(self._held))))
 
 
 @contextmanager
