@@ -292,10 +292,11 @@ def _ask(
 
 
 def _ask_judges(config: BuildConfig, judged: Judged, show_progress: bool) -> None:
-    """Query the verdicts that are missing."""
+    """Query the verdicts that are missing; whatever the engine, from this machine."""
+    local = config.model_copy(update={"engine": "local"})
 
     def ask(prompts: InstructionStore, experts: Sequence[Expert]) -> None:
-        _ask(config, prompts, experts, judged.store, show_progress, noun="verdicts to collect")
+        _ask(local, prompts, experts, judged.store, show_progress, noun="verdicts to collect")
 
     ask_judges(judged, ask)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataset_build import BuildConfig, ConfigError, EarlyStopError, build_dataset, read_dataset_json, read_table
-from dataset_build.src import calls
+from dataset_build.src import calls, limits
 from dataset_build.src.build_report import warnings_of
 from dataset_build.src.building import build, plan_build
 from dataset_build.src.judging.judgements import JUDGEMENTS
@@ -25,6 +25,7 @@ QUALITIES = {"anna": "good", "bert": "fair", "cleo": "bad"}
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(calls, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(limits, "FIRST_COOL_DOWN_S", 0.01)
 
 
 def judge(*functions, **options):
