@@ -1,11 +1,13 @@
 import asyncio
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_build import (
@@ -168,6 +170,34 @@ def test_one_instruction_too_big_for_the_memory_is_its_own_error_and_the_others_
     assert [answer.text for answer in others] == RIGHT
 
 
+#: Run in a process of its own, whose memory is then limited to a little more than it has.
+STARVED = """
+import resource, sys
+import torch
+from dataset_build import Instruction
+from dataset_build.src.experts.transformers_local import TransformersLocalExpert
+torch.set_num_threads(1)
+rows = [Instruction.create(f"{n} " + "ab" * 90) for n in range(400)]
+options = {"max_new_tokens": 4, "attn_implementation": "eager", "device": "cpu"}
+expert = TransformersLocalExpert("starved", sys.argv[1], batch_tokens=10**9, batch_rows=400, **options)
+expert.answer_batch(rows[:2])
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 160 * 2**20, resource.RLIM_INFINITY))
+answers = expert.answer_batch(rows)
+print(expert._batches.max_tokens, sum(getattr(answer, "text", None) is not None for answer in answers))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process by its address space")
+def test_a_process_that_really_runs_out_of_memory_answers_everything(tiny_llama_dir: Path):
+    done = subprocess.run([sys.executable, "-c", STARVED, str(tiny_llama_dir)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    max_tokens, answered = map(int, done.stdout.split())
+    assert max_tokens < 400 * 200
+    assert answered == 400
+
+
 def test_another_failure_of_the_model_is_not_taken_for_a_lack_of_memory(tiny_llama_dir: Path):
     expert = make(tiny_llama_dir)
     tried = fails_above(expert, 0, lambda: RuntimeError("shapes\ndo not match"))
@@ -190,6 +220,7 @@ def test_closing_ends_an_iteration_after_its_micro_batch_and_loads_nothing_again
     assert expert._loaded is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 300), max_size=40), st.integers(1, 2000), st.integers(1, 20), st.integers(0, 8))
 def test_every_row_has_its_turn_once_and_no_batch_passes_the_bounds(
     widths: list[int], max_tokens: int, max_rows: int, fitting: int

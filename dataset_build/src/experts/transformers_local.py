@@ -63,7 +63,7 @@ class TransformersLocalExpert(BatchExpert):
             mapping from modules to devices. Needs accelerate.
         top_p: Sample from the likeliest tokens of this total probability; None is the model's own setting.
         top_k: Sample from so many likeliest tokens, 0 from all; None is the model's own setting.
-        n: Samples per instruction; more than one needs a temperature.
+        n: Samples per instruction; more than one needs a temperature. One without text fails the call as a whole.
         stop: Strings that end an answer and are not part of it.
         chat_template_kwargs: Given to the chat template, such as `{"enable_thinking": false}`.
         attn_implementation: "eager", "sdpa", "flash_attention_2", …; None leaves it to transformers.
@@ -292,7 +292,7 @@ class TransformersLocalExpert(BatchExpert):
         texts = tuple(sample.text for sample in samples)
         completion_tokens = sum(sample.completion_tokens for sample in samples)
         finish_reason = "length" if any(sample.finish_reason == "length" for sample in samples) else "stop"
-        if not any(texts):
+        if not all(texts):  # a mean over the other samples would flatter the expert
             return ExpertRefusedError(
                 f"the model wrote no text (finish_reason {finish_reason})",
                 expert=self.name,
