@@ -16,8 +16,10 @@ from dataset_build.src.workers import MOST_WORKERS, available_cores
 
 #: Bytes of shared memory for blocks of instructions on their way to a worker; responses do not pass through it.
 OBJECT_STORE_BYTES = 128 * 2**20
-#: Seconds in which a cluster must take the first contact, and the connection to it.
-CONTACT_S, CONNECT_S = 5, 30
+#: Seconds in which a cluster must answer to the first contact.
+CONTACT_S = 5
+# How a client of HTTP/2, which Ray speaks, greets, and the kind of frame that a server answers with (RFC 9113, 3.4).
+_GREETING, _SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), b"\x04"
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 _QUIET = ("ray", "ray.data")
 
@@ -63,13 +65,13 @@ def running_cluster(address: str | None, workers: int | None, *, needs_gpu: bool
                 "Ray is connected in this process already; call ray.shutdown() first, and give its address as "
                 "ray_address."
             )
-        try:
-            with _quiet(ray):
+        with _quiet(ray):
+            try:
                 here = workers or min(available_cores(), MOST_WORKERS)
                 _connect(ray, address, folder, here)
                 yield _cluster(ray.cluster_resources(), here if address is None else workers, needs_gpu=needs_gpu)
-        finally:
-            ray.shutdown()
+            finally:
+                ray.shutdown()
 
 
 def _import_ray() -> Any:  # noqa: ANN401 - a module
@@ -114,7 +116,7 @@ def _connect(ray: Any, address: str | None, folder: str, cores: int) -> None:  #
 
 
 def _check_reachable(address: str) -> None:
-    """Find out within seconds whether anybody listens at `address`; Ray itself would try for minutes."""
+    """Find out within seconds whether a cluster may be at `address`; Ray itself would try for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -124,9 +126,13 @@ def _check_reachable(address: str) -> None:
             "or `auto` on one of its nodes."
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONTACT_S).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONTACT_S) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") != "1":
+                connection.sendall(_GREETING)
+                if connection.recv(9)[3:4] != _SETTINGS:
+                    raise ConnectionError("something else than Ray answers there")
     except (OSError, OverflowError) as problem:
-        reason = "no answer" if isinstance(problem, TimeoutError) else str(problem)
+        reason = f"no answer within {CONTACT_S} s" if isinstance(problem, TimeoutError) else str(problem)
         raise ConfigError(
             f"No Ray cluster answers at --ray_address {address} ({reason}); start one there, or leave the option out."
         ) from None

@@ -6,6 +6,7 @@ they are busy. Finished calls reach the journal one by one, not with their block
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -25,6 +26,8 @@ from dataset_build.src.model_loader import expert_configs
 from dataset_build.src.querying import FINAL, LAST_PROBES, Querying, interruptions
 from dataset_build.src.records import Response
 from dataset_build.src.response_store import ResponseStore
+
+logger = logging.getLogger(__name__)
 
 
 async def query_all(
@@ -74,26 +77,32 @@ class _RayQuerying(Querying):
         configs = expert_configs(self._config.experts)
         if [config.name for config in configs] != [expert.name for expert in self._experts]:
             raise ConfigError('The engine "ray" builds its experts from `config.experts`; others were given.')
+        while not await self._try(configs):
+            pass
+        self._conclude()
+
+    async def _try(self, configs: Sequence[ExpertConfig]) -> bool:
+        """Connect and ask until nothing is missing that can be had; returns False where Ray lost that in the middle.
+
+        To connect anew is the one way to be sure that nothing of the lost stream goes on.
+        """
         needs_gpu = any(isinstance(expert, BatchExpert) for expert in self._experts)
+        before = self._recorded
         with (
             running_cluster(self._config.ray_address, self._config.workers, needs_gpu=needs_gpu) as cluster,
             interruptions() as interrupts,
         ):
-            await self._supervise([asyncio.create_task(self._ask_everything(cluster, configs))], interrupts)
-        self._conclude()
-
-    async def _ask_everything(self, cluster: Cluster, configs: Sequence[ExpertConfig]) -> None:
-        """Ask until nothing is missing that can be had; in a new stream where Ray loses one in the middle."""
-        while not self._stop.is_set():
-            before = self._recorded
             try:
-                return await self._stream(cluster, configs)
+                await self._supervise([asyncio.create_task(self._stream(cluster, configs))], interrupts)
             except PipelineLostError as lost:
                 if self._stop.is_set():
-                    return
+                    return True
                 if self._recorded == before:
-                    raise EarlyStopError(f"Ray gave up ({lost}){self._kept()}; the same command resumes.") from lost
+                    raise EarlyStopError(f"Ray gave up ({lost}){self._kept()}; the same command resumes.") from None
+                logger.warning("Ray lost the stream of calls (%s); it is started anew", lost)
                 self._budget.settle(0.0, self._budget.reserved_usd)  # what was in flight may have been paid
+                return False
+        return True
 
     async def _stream(self, cluster: Cluster, configs: Sequence[ExpertConfig]) -> None:
         from ray.exceptions import RayError

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -19,7 +20,9 @@ MOST_PER_BLOCK = 256
 #: Blocks a worker has at work at a time at most.
 MOST_AT_ONCE = 32
 #: Seconds Ray may take to end a stream.
-END_S = 10.0
+END_S = 5.0
+# A line like `KeyError: 'name'`, Ray's own errors left out: they only say that there was another one.
+_CAUSE = re.compile(r"(?!ray\.)[\w.]+(Error|Exception): ")
 
 
 class PipelineLostError(Exception):
@@ -193,6 +196,7 @@ def _read(coordinator: Any) -> Iterator[Any]:  # noqa: ANN401
 
 
 def _reason(problem: BaseException) -> str:
-    """Return the last line of what Ray says, which names the cause."""
-    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(problem).__name__)[:300]
+    """Return the line of what Ray says that names the cause."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__]
+    causes = [line for line in lines if _CAUSE.match(line)]
+    return (causes or lines)[0][:300]

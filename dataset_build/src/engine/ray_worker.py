@@ -57,7 +57,7 @@ class _BlockAnswers(ResponseStore):
 
     def __init__(self, block: Block, requests: Mapping[str, str]) -> None:
         self.is_disk_full = False
-        self._missing = {(expert, requests[expert]): set(ids) for expert, ids in block.missing.items()}
+        self._missing = {(expert, requests[expert]): set(ids) for expert, ids in block.missing.items() if ids}
 
     def put(self, request: str, response: Response) -> None:
         self._missing[response.expert, request].discard(response.instruction_id)
