@@ -107,7 +107,9 @@ def test_a_stop_string_stops_the_writing_itself(tiny_llama_dir: Path):
 
 
 def test_a_stop_string_in_the_prompt_stops_nothing(tiny_llama_dir: Path):
-    assert [answer.text for answer in make(tiny_llama_dir, stop="?").answer_batch(QUESTIONS)] == RIGHT
+    stopping, plain = (make(tiny_llama_dir, stop=stop).answer_batch(QUESTIONS) for stop in ("?", None))
+    assert [answer.text for answer in stopping] == RIGHT
+    assert [answer.completion_tokens for answer in stopping] == [answer.completion_tokens for answer in plain]
 
 
 def test_an_answer_without_text_is_an_error_that_says_what_was_used(tiny_llama_dir: Path):
