@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from dataset_build.src.importers.input_file import InputFile
     from dataset_build.src.importing import import_dataset
     from dataset_build.src.interchange import read_dataset_json, read_table, write_table
+    from dataset_build.src.judging.calibration import JudgedPair, JudgedResponse, JudgedSample, judge_sample, read_judge
+    from dataset_build.src.judging.config import JudgeConfig
     from dataset_build.src.labels import Labels, labels_of, matrix_of
     from dataset_build.src.minilm import MiniLM
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
@@ -47,11 +49,11 @@ if TYPE_CHECKING:
     from dataset_build.src.sources.base import Source
 
 _HOME = {
-    "CANNOT_ANSWER": "dataset_build.src.records:CANNOT_ANSWER",
-    "COLUMNS": "dataset_build.src.records:COLUMNS",
     "Answer": "dataset_build.src.records:Answer",
     "BatchExpert": "dataset_build.src.experts.base:BatchExpert",
     "BuildConfig": "dataset_build.src.config:BuildConfig",
+    "CANNOT_ANSWER": "dataset_build.src.records:CANNOT_ANSWER",
+    "COLUMNS": "dataset_build.src.records:COLUMNS",
     "CannotAnswerError": "dataset_build.src.experts.base:CannotAnswerError",
     "ConfigError": "dataset_build.src.errors:ConfigError",
     "DataError": "dataset_build.src.errors:DataError",
@@ -68,6 +70,10 @@ _HOME = {
     "ImportSummary": "dataset_build.src.imported_rows:ImportSummary",
     "InputFile": "dataset_build.src.importers.input_file:InputFile",
     "Instruction": "dataset_build.src.records:Instruction",
+    "JudgeConfig": "dataset_build.src.judging.config:JudgeConfig",
+    "JudgedPair": "dataset_build.src.judging.calibration:JudgedPair",
+    "JudgedResponse": "dataset_build.src.judging.calibration:JudgedResponse",
+    "JudgedSample": "dataset_build.src.judging.calibration:JudgedSample",
     "Labels": "dataset_build.src.labels:Labels",
     "MiniLM": "dataset_build.src.minilm:MiniLM",
     "MissingDependencyError": "dataset_build.src.errors:MissingDependencyError",
@@ -88,6 +94,7 @@ _HOME = {
     "call_hub": "dataset_build.src.hub:call_hub",
     "comma_list": "dataset_build.src.arguments:comma_list",
     "import_dataset": "dataset_build.src.importing:import_dataset",
+    "judge_sample": "dataset_build.src.judging.calibration:judge_sample",
     "labels_of": "dataset_build.src.labels:labels_of",
     "load_expert": "dataset_build.src.model_loader:load_expert",
     "load_experts": "dataset_build.src.model_loader:load_experts",
@@ -99,6 +106,7 @@ _HOME = {
     "parse_source": "dataset_build.src.data_loader:parse_source",
     "positive_int": "dataset_build.src.arguments:positive_int",
     "read_dataset_json": "dataset_build.src.interchange:read_dataset_json",
+    "read_judge": "dataset_build.src.judging.calibration:read_judge",
     "read_table": "dataset_build.src.interchange:read_table",
     "read_yaml": "dataset_build.src.config:read_yaml",
     "resolve": "dataset_build.src.config:resolve",
@@ -130,6 +138,10 @@ __all__ = [
     "ImportSummary",
     "InputFile",
     "Instruction",
+    "JudgeConfig",
+    "JudgedPair",
+    "JudgedResponse",
+    "JudgedSample",
     "Labels",
     "MiniLM",
     "MissingDependencyError",
@@ -150,6 +162,7 @@ __all__ = [
     "call_hub",
     "comma_list",
     "import_dataset",
+    "judge_sample",
     "labels_of",
     "load_expert",
     "load_experts",
@@ -161,6 +174,7 @@ __all__ = [
     "parse_source",
     "positive_int",
     "read_dataset_json",
+    "read_judge",
     "read_table",
     "read_yaml",
     "resolve",

@@ -27,15 +27,16 @@ COMMANDS = {
     "feedback": "say how good an answer was",
     "update": "learn from the feedback so far",
     "experts": "list the experts of a router or of the embedded pool",
+    "judge": "compare a judge with known scores before trusting it",
     "import": "convert what others have published (RouterBench, RouteLLM, AlpacaEval, lm-eval logs …) into a dataset",
 }
 
 #: Sub-commands that are programs of their own: module and function.
 _PROGRAMS = {"build": ("dataset_build", "build_main"), "train": ("mixture_training.src.training", "main")}
 
-#: Sub-commands whose module cannot bear their name: a file `evaluate.py` would replace Hugging Face's package, and
-#: `import` is a word of the language.
-_MODULES = {"evaluate": "evaluating", "import": "importing"}
+#: Sub-commands whose module bears another name: a file `evaluate.py` would replace Hugging Face's package, `import` is
+#: a word of the language, and a module called `judge` would be taken for the scorer.
+_MODULES = {"evaluate": "evaluating", "import": "importing", "judge": "judging"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -224,7 +224,7 @@ def _judged(
     pairs: list[JudgedPair] = []
     groups = {str(key): part.sort_values("expert") for key, part in rows.groupby("instruction_id")}
     for instruction in instructions.by_id():
-        group = groups[instruction.id].to_dict("records")
+        group = [{str(key): value for key, value in row.items()} for row in groups[instruction.id].to_dict("records")]
         for row in group:
             responses.append(_response(judge, book, instruction, row))
         if judge.is_pairwise:
