@@ -8,6 +8,7 @@ scorers: Registry[Scorer] = Registry(
     {
         "bleu": "dataset_build.src.scorers.bleu:Bleu",
         "chrf": "dataset_build.src.scorers.chrf:Chrf",
+        "code_tests": "dataset_build.src.scorers.code_tests:CodeTests",
         "code_text": "dataset_build.src.scorers.code_text:CodeText",
         "embedding_similarity": "dataset_build.src.scorers.embedding_similarity:EmbeddingSimilarity",
         "exact_match": "dataset_build.src.scorers.exact_match:ExactMatch",
@@ -21,6 +22,7 @@ scorers: Registry[Scorer] = Registry(
         "meteor": "dataset_build.src.scorers.meteor:Meteor",
         "multiple_choice": "dataset_build.src.scorers.multiple_choice:MultipleChoice",
         "number": "dataset_build.src.scorers.number:Number",
+        "python_literal": "dataset_build.src.scorers.python_literal:PythonLiteral",
         "regex": "dataset_build.src.scorers.regular_expression:RegularExpression",
         "rouge1": "dataset_build.src.scorers.rouge:Rouge1",
         "rouge2": "dataset_build.src.scorers.rouge:Rouge2",

@@ -7,6 +7,11 @@ r"""Is an answer's expression, or set of solutions, equal to the reference's?
 Expressions are read by `expressions.parse` and compared in floating point at fixed points, which separates any two
 functions that people write down (Schwartz 1980, "Fast probabilistic algorithms for verification of polynomial
 identities", is the argument for polynomials). Nothing is evaluated as code.
+
+What this does not read, LaTeX with structure above all, goes to math-verify, in a process with a deadline:
+
+    reference "[-2,7]",         answer "$\boxed{(-2, 7)}$"              0.0
+    reference "\frac{1}{2}",    answer "$\boxed{\frac12}$"              1.0
 """
 
 import math
@@ -15,19 +20,32 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from dataset_build.src.expressions import Expression, ExpressionError, Symbol, find_expressions, fold, parse, symbols_of
+from dataset_build.src.math_worker import MathWorker, UndecidedError
 from dataset_build.src.records import Instruction
-from dataset_build.src.scorers.base import Scorer
+from dataset_build.src.scorers.answer_text import stated_answer
+from dataset_build.src.scorers.base import Scorer, UnscorableError
 
 #: An answer this much longer is read from its end only.
 MAX_LENGTH = 4000
 #: Most solutions compared.
 MAX_SOLUTIONS = 12
 RELATIVE_TOLERANCE = 1e-6
+#: An answer up to this length is taken for nothing but mathematics.
+SHORT = 200
+#: Characters at the end of an answer that math-verify reads.
+MOST_MATHEMATICS = 1000
 #: Names people give the constant of integration.
 INTEGRATION_CONSTANTS = frozenset("CcK")
 
 #: Values of the variable; further variables take these in another order.
 POINTS = (0.37, 1.21, 2.83, 0.71, 4.19, -0.53, -1.87)
+
+#: References that need more than expressions: LaTeX, sets, intervals, tuples, inequalities, factorials.
+_STRUCTURE = re.compile(r"\\(?!boxed)|[\[\]{}<>!≤≥∞∪]|\([^()=]*,[^()=]*\)|\A[^=]*,[^=]*\Z|_\d")
+_PLAIN_NUMBER = re.compile(r"[-−+$\s]*\d[\d,]*(?:\.\d+)?[\s$%.]*")
+_LIST = re.compile(r"\s*[-−]?\d+(?:\.\d+)?(?:\s*(?:,|or|and)\s*[-−]?\d+(?:\.\d+)?)+\s*")
+_THOUSANDS = re.compile(r"[-−]?\d{1,3}(?:,\d{3})+")
+_SAYS = re.compile(r"(?:final answer|answer)\s*(?:is|:)\s*:?", re.IGNORECASE)
 
 _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "sqrt": math.sqrt, "exp": math.exp, "log": math.log, "ln": math.log, "sin": math.sin, "cos": math.cos,
@@ -153,22 +171,102 @@ def _same_solutions(expected: Sequence[tuple[str, Expression]], given: Sequence[
     return covered(expected, given) and covered(given, expected)
 
 
+def _compare_solutions(
+    expected: list[tuple[str, Expression]], assigned: list[tuple[str, Expression]], free: list[Expression]
+) -> float:
+    names = {name for name, _ in expected}
+    given = [(name, tree) for name, tree in assigned if name in names]
+    if len(names) == 1:
+        # "x = 2 or 3": bare numbers beside a named one; or a bare list.
+        bare = [tree for tree in free if not symbols_of(tree)]
+        if not given or len(given) < len(expected):
+            given += [(next(iter(names)), tree) for tree in bare]
+    return float(_same_solutions(expected, given[-MAX_SOLUTIONS:]))
+
+
+def final_part(text: str) -> str:
+    r"""Return what a text settles on: the field `answer` of a JSON object, or the last `\boxed{…}`; else its end.
+
+    >>> final_part(r"Thus $x = \boxed{\frac{1}{2}}$, as was to be shown.")
+    '\\frac{1}{2}'
+    """
+    stated = stated_answer(text)
+    end = stated[-MAX_LENGTH:]
+    start = max(end.rfind("\\boxed{"), end.rfind("\\fbox{"))
+    if start < 0:
+        return end
+    depth = 0
+    for position in range(end.index("{", start), len(end)):
+        depth += (end[position] == "{") - (end[position] == "}")
+        if depth == 0:
+            return end[end.index("{", start) + 1 : position]
+    return end[end.index("{", start) + 1 :]
+
+
 class MathEquivalence(Scorer):
     """1.0 when the answer is mathematically the reference, else 0.0.
 
     A reference of the form "x = 2, x = 3" or "x = 1, y = 2" is a set of solutions; the answer must hold exactly
     these, in any order, named or (with one variable) as a bare list. Any other reference is one expression; it is
     compared with the last expression of the answer that has variables if the reference has some, and none if not. If
-    the reference ends in "+ C", a constant does not matter.
+    the reference ends in "+ C", a constant does not matter. References with structure (LaTeX, intervals, tuples,
+    sets, matrices, inequalities) are compared by math-verify, and so are answers in LaTeX that look different at
+    first sight. What is not decided in time scores null, if it was not read as something else before.
+
+    Args:
+        seconds: What one comparison by math-verify may take.
     """
 
     metric = "math"
+    version = "2"
+
+    def __init__(self, *, seconds: float = 5.0) -> None:
+        self._worker = MathWorker(seconds)
+
+    def close(self) -> None:
+        """End the process that compares."""
+        self._worker.close()
 
     def compare(self, text: str, reference: str, instruction: Instruction) -> float | None:
-        """Return 1.0 or 0.0, or None when the reference cannot be read."""
+        """Return 1.0 or 0.0, or None when the reference cannot be read.
+
+        Raises:
+            UnscorableError: it could not be decided.
+        """
+        part = final_part(text)
+        right = final_part(reference).strip().strip("$").strip()
+        if not right:
+            return None
+        if _LIST.fullmatch(part) and not _THOUSANDS.fullmatch(part.strip()) and _PLAIN_NUMBER.fullmatch(right):
+            return 0.0
+        if not _STRUCTURE.search(right):
+            value = self._compare_expressions(part, right)
+            if value == 1.0 or "\\" not in part or _PLAIN_NUMBER.fullmatch(part):
+                return value
+            return self._compare_latex(part, right, value)
+        if part.replace(" ", "") == right.replace(" ", ""):
+            return 1.0
+        return self._compare_latex(part, right, None)
+
+    def _compare_latex(self, part: str, right: str, otherwise: float | None) -> float | None:
+        if len(part) > SHORT or "$" in part or "\n" in part:
+            said = list(_SAYS.finditer(part))
+            answer = part[said[-1].start() :] if said else part
+        else:
+            answer = f"${part}$"
+        try:
+            equal = self._worker.equal(right, answer[-MOST_MATHEMATICS:])
+        except UndecidedError as reason:
+            if otherwise is not None:
+                return otherwise
+            raise UnscorableError(str(reason)) from None
+        return otherwise if equal is None else float(equal)
+
+    @staticmethod
+    def _compare_expressions(text: str, reference: str) -> float | None:
         expected, (assigned, free) = _read(reference), _read(text)
         if expected[0]:
-            return self._compare_solutions(expected[0][:MAX_SOLUTIONS], assigned, free)
+            return _compare_solutions(expected[0][:MAX_SOLUTIONS], assigned, free)
         if not expected[1]:
             return None
         right = expected[1][-1]
@@ -178,16 +276,3 @@ class MathEquivalence(Scorer):
             alike = [tree for tree in alike if not isinstance(tree, Symbol)] or alike
         candidates = alike or given
         return float(bool(candidates) and are_equal(right, candidates[-1]))
-
-    @staticmethod
-    def _compare_solutions(
-        expected: list[tuple[str, Expression]], assigned: list[tuple[str, Expression]], free: list[Expression]
-    ) -> float:
-        names = {name for name, _ in expected}
-        given = [(name, tree) for name, tree in assigned if name in names]
-        if len(names) == 1:
-            # "x = 2 or 3": bare numbers beside a named one; or a bare list.
-            bare = [tree for tree in free if not symbols_of(tree)]
-            if not given or len(given) < len(expected):
-                given += [(next(iter(names)), tree) for tree in bare]
-        return float(_same_solutions(expected, given[-MAX_SOLUTIONS:]))
