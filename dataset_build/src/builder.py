@@ -62,6 +62,7 @@ def build_parser(prog: str | None = None) -> Parser:
     add("--metric", help="what judges instructions whose source names no metric (default: exact_match)")
     add("--metrics", type=parse_rules, metavar="KEY:NAME=METRIC,…", help="by category:, source: or instruction:")
     add("--further_metrics", type=comma_list, metavar="A,B", help="scores to record beside, which are no labels")
+    add("--judges", type=Path, metavar="F.yaml", help="name: judge, for the metric judge")
     add("--output", type=Path, metavar="DIR", help="the dataset folder (default: runs/dataset)")
     parser.add_boolean("--use_existing_dataset", help="continue from the finished dataset at --output")
     parser.add_boolean("--overwrite", help="replace the finished dataset at --output")
@@ -135,10 +136,15 @@ def resolve_config(arguments: argparse.Namespace) -> "BuildConfig":
     from dataset_build.src.model_loader import parse_expert
 
     flags: dict[str, Any] = {
-        name: value for name, value in vars(arguments).items() if name not in {"config", "columns", "quiet", "prices"}
+        name: value
+        for name, value in vars(arguments).items()
+        if name not in {"config", "columns", "quiet", "prices", "judges"}
     }
     if arguments.prices is not None:
         flags["prices"] = read_yaml(arguments.prices)
+    if arguments.judges is not None:
+        judges = read_yaml(arguments.judges)
+        flags["judges"] = judges.get("judges", judges)
     if arguments.sources is not None:
         flags["sources"] = [parse_source(text).model_dump() for text in arguments.sources]
     if arguments.experts is not None:

@@ -31,7 +31,7 @@ from dataset_build.src.experts.base import Expert
 from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.judging.asking import Judged, ask_judges, open_book
 from dataset_build.src.judging.audit import JudgeAudit
-from dataset_build.src.judging.judgements import read_judgements, write_judgements
+from dataset_build.src.judging.judgements import JUDGEMENTS, read_judgements, write_judgements
 from dataset_build.src.judging.judges import JudgePanel
 from dataset_build.src.judging.pricing import plan_judging
 from dataset_build.src.metric_choice import MetricRule
@@ -343,6 +343,7 @@ def _write(
         facts["cleaning"] = ingredients.cleaner.report.facts()
         if audits:
             facts["judges"] = {one.judge.name: without_secrets(one.facts()) for one in audits}
+        if audits or (output / JUDGEMENTS).is_file():
             write_judgements(staged, store)
         (staged / "README.md").write_text(write_card(summary, facts), encoding="utf-8")
         (staged / DATASET_JSON).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ import pytest
 from dataset_build import BuildConfig, ConfigError, EarlyStopError, build_dataset, read_dataset_json, read_table
 from dataset_build.src import calls, limits
 from dataset_build.src.build_report import warnings_of
+from dataset_build.src.builder import main
 from dataset_build.src.building import build, plan_build
 from dataset_build.src.judging.judgements import JUDGEMENTS
 from tests.fault_server import start_fault_server
@@ -114,6 +115,23 @@ def test_pairs_against_one_baseline(make, verdicts):
     assert verdicts() == 12 * 4 + 6
     with pytest.raises(ConfigError, match="baseline 'berta' is no expert of this dataset. Did you mean 'bert'"):
         build(make({"pairs": judge("honest", mode="pairwise", baseline="berta")}, output=config.output.parent / "b"))
+
+
+def test_thoughts_are_not_shown_to_a_judge_and_what_was_cut_is_told(make):
+    def thinker(name, text):
+        function = "tests.dataset_build.test_judges:constant"
+        return {"provider": "python", "name": name, "function": function, "options": {"answer": text}}
+
+    experts = [thinker("a", "<think>good, good</think>bad"), thinker("b", "good" + "x" * 1000)]
+    _, frame, means = scores(make({"one": judge("honest", most_characters=500)}, experts=experts))
+    assert means == pytest.approx({"a": 0.0, "b": 8 / 9})
+    reasons = frame.groupby("expert")["score_reason"].unique()
+    assert list(reasons["b"]) == ["the judge saw at most 500 characters"]
+    assert not any(isinstance(reason, str) for reason in reasons["a"])
+
+
+def constant(text: str, answer: str) -> str:
+    return answer
 
 
 def test_equal_answers_tie_without_a_question(make, verdicts):
@@ -222,6 +240,9 @@ def test_a_finished_dataset_is_judged_again_without_a_call(make, verdicts):
     )
     assert scores(more)[2]["anna"] == pytest.approx(6 / 9)
     assert verdicts() == 78
+    build(make({}, use_existing_dataset=True, metric="exact_match"))  # what was paid for is kept without a judge, too
+    build(more)
+    assert verdicts() == 78
 
 
 def test_a_judge_is_within_the_budget_and_resumes(make, verdicts):
@@ -246,6 +267,24 @@ def test_a_partial_build_says_which_answers_were_not_judged(make):
     assert (frame["score_reason"] == "no verdict (honest: not asked)").sum() == 36 - 17
     build(make({"one": priced}, use_existing_dataset=True))
     assert read_table(config.output)["score"].notna().all()
+
+
+def test_the_command_takes_judges_from_a_file_and_warns_of_them(make, tmp_path, capsys):
+    config = make({})
+    (tmp_path / "judges.yaml").write_text(json.dumps({"judges": {"one": judge("lenient")}}))
+    (tmp_path / "experts.yaml").write_text(json.dumps([expert("anna")]))
+    arguments = [
+        "--sources",
+        config.sources[0].source,
+        "--experts",
+        str(tmp_path / "experts.yaml"),
+        "--metric",
+        "judge",
+    ]
+    arguments += ["--output", str(tmp_path / "out")]
+    assert main([*arguments, "--judges", str(tmp_path / "judges.yaml"), "--quiet"]) == 0
+    assert "Warning: judge one: lenient fell for 1 of 1 canaries of the kind 'copy'" in capsys.readouterr().err
+    assert read_table(tmp_path / "out")["score"].notna().all()
 
 
 def test_a_dry_run_prices_the_judges(make, verdicts):

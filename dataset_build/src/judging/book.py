@@ -19,6 +19,7 @@ from dataset_build.src.judging.questions import (
 from dataset_build.src.judging.verdicts import UnreadableReplyError, Verdict, read_verdict
 from dataset_build.src.records import Instruction, Response, Score
 from dataset_build.src.response_store import ResponseStore
+from dataset_build.src.scorers.answer_text import visible_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class VerdictBook:
             if one.value is not None and one.member.name in fallen:
                 kinds = ", ".join(fallen[one.member.name])
                 remarks.append(f"flagged: {one.member.short_name} fell for the canary ({kinds})")
-        if is_cut(text, judge.config.most_characters):
+        if is_cut(visible_answer(text), judge.config.most_characters):
             remarks.append(f"the judge saw at most {judge.config.most_characters:,} characters")
         return Score(sum(values) / len(values), METRIC, "; ".join(remarks) or None)
 

@@ -16,6 +16,7 @@ from dataset_build.src.judging.judges import Judge
 from dataset_build.src.judging.prompts import fence_of, question_prompt, repair_prompt
 from dataset_build.src.records import CANNOT_ANSWER, Instruction, Response
 from dataset_build.src.response_store import ResponseStore
+from dataset_build.src.scorers.answer_text import visible_answer
 
 
 class Column(Protocol):
@@ -76,7 +77,8 @@ class Batch:
 
 
 def question(judge: Judge, instruction: Instruction, *answers: str) -> Question:
-    """Return a question with its id."""
+    """Return a question with its id; what a model thought aloud is no part of its answer."""
+    answers = tuple(visible_answer(text) for text in answers)
     reference = instruction.reference if judge.config.uses_reference else None
     facts = [judge.question_version, instruction.id, instruction.text, reference, *answers]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
