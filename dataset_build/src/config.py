@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from dataset_build.src.abilities import AbilitiesConfig
 from dataset_build.src.errors import ConfigError
 from dataset_build.src.judging.config import JudgeConfig
 from dataset_build.src.metric_choice import metric_text
@@ -123,6 +124,7 @@ class BuildConfig(BaseModel):
         metrics: Rules; the first that matches an instruction decides its metric.
         further_metrics: Metrics that every response is scored by besides; recorded, no labels.
         judges: Name -> judge, for the metric `judge`.
+        abilities: How instructions that come without abilities get them; None leaves them without.
         output: The dataset folder.
         use_existing_dataset: Continue from the dataset at `output`, adding what is missing.
         overwrite: Whether a finished dataset at `output` may be replaced.
@@ -152,6 +154,7 @@ class BuildConfig(BaseModel):
     metrics: list[MetricRuleConfig] = []
     further_metrics: list[MetricText] = []
     judges: dict[str, JudgeConfig] = {}
+    abilities: AbilitiesConfig | None = None
     output: Path = Path("runs/dataset")
     use_existing_dataset: bool = False
     overwrite: bool = False
@@ -201,6 +204,8 @@ def validate(model: type[ConfigT], values: Mapping[str, Any], *, where: str) -> 
 
 
 def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    if location[0] == "judges" and len(location) > 2:
+        return sorted(JudgeConfig.model_fields)
     return sorted(PriceConfig.model_fields if "price" in location[:-1] else model.model_fields)
 
 

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from dataset_build import BuildConfig, ConfigError, EarlyStopError, build_dataset, read_dataset_json, read_table
+from dataset_build import (
+    BuildConfig,
+    ConfigError,
+    EarlyStopError,
+    build_dataset,
+    read_dataset_json,
+    read_table,
+    validate,
+)
 from dataset_build.src import calls, limits
 from dataset_build.src.build_report import warnings_of
 from dataset_build.src.builder import main
@@ -223,6 +231,8 @@ def test_a_judge_that_is_not_there_is_refused_before_anything_is_asked(make):
         build(make({"a": judge("honest"), "b": judge("honest")}))
     with pytest.raises(ConfigError, match="Judge 'a', expert 1: unknown key|Unknown expert 'pythn'"):
         build(make({"a": {"experts": ["pythn"]}}))
+    with pytest.raises(ConfigError, match="unknown key 'judges.a.rubrik'. Did you mean 'rubric'"):
+        validate(BuildConfig, {"judges": {"a": {"experts": ["echo"], "rubrik": "x"}}}, where="build.yaml")
     with pytest.raises(ConfigError, match="cannot read its rubric none.md"):
         build(make({"a": judge("honest", rubric="none.md")}))
 
@@ -345,7 +355,7 @@ def test_endpoints_are_asked_by_schema_and_without_where_they_refuse_it(make):
         _, body = server.last_request()
     assert means == {"anna": 1.0}
     form = body["response_format"]["json_schema"]
-    assert form["schema"]["properties"]["score"] == {"type": "number", "minimum": 1, "maximum": 10}
+    assert form["schema"]["properties"]["score"] == {"type": "number"}
 
 
 def test_a_refused_schema_costs_one_request(make, monkeypatch):

@@ -89,8 +89,10 @@ class Judge:
         plain = load_experts(self._configs, prices=self._prices)
         if not self.config.structured:
             return plain
-        form = {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": {}}}
-        form["json_schema"]["schema"] = schema_of(self.config)  # type: ignore[index]
+        form = {
+            "type": "json_schema",
+            "json_schema": {"name": "verdict", "strict": True, "schema": schema_of(self.config, bounds=False)},
+        }
         experts: list[Expert] = []
         for expert, config in zip(plain, self._configs, strict=True):
             options = config.options()

@@ -41,13 +41,18 @@ class Verdict:
     reason: str
 
 
-def schema_of(config: JudgeConfig) -> dict[str, Any]:
-    """Return the JSON schema of a reply."""
+def schema_of(config: JudgeConfig, *, bounds: bool = True) -> dict[str, Any]:
+    """Return the JSON schema of a reply.
+
+    Args:
+        config: The judge's.
+        bounds: Whether it states the ends of the scale, which some endpoints refuse in a schema.
+    """
     low, high = config.scale
     name, verdict = (
         ("verdict", {"type": "string", "enum": ["A", "B", "tie"]})
         if config.mode == "pairwise"
-        else ("score", {"type": "number", "minimum": low, "maximum": high})
+        else ("score", {"type": "number", **({"minimum": low, "maximum": high} if bounds else {})})
     )
     return {
         "type": "object",
