@@ -12,6 +12,7 @@ from typing import Any
 #: Longer responses are not searched for a JSON object.
 _MAX_LENGTH = 200_000
 _ANSWER_KEYS = ("answer", "final_answer", "Answer", "final answer", "Final Answer", "finalAnswer")
+_DECODER = json.JSONDecoder(strict=False)
 _FENCE = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(\s*\{.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
 _KEY = re.compile(r'"(?:final[_ ]?)?answer"\s*:\s*', re.IGNORECASE)
 
@@ -44,11 +45,12 @@ def stated_answer(text: str) -> str:
     bare = text.strip()
     if not bare.startswith("{"):
         fence = _FENCE.search(bare)
-        if fence is None:
+        opened = bare.rfind("\n{")
+        if fence is None and opened < 0:
             return text
-        bare = fence[1].strip()
+        bare = bare[opened + 1 :] if fence is None else fence[1].strip()
     try:
-        value = json.loads(bare, strict=False)
+        value, _ = _DECODER.raw_decode(bare)
     except (ValueError, RecursionError):
         return _answer_in_pieces(bare) or text
     for key in _ANSWER_KEYS:

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from dataset_build.src.records import Instruction
+from dataset_build.src.scorers.answer_text import stated_answer
 from dataset_build.src.scorers.base import Scorer
 
 #: Layers of quotes, brackets and lead-ins that are taken off.
@@ -51,17 +52,45 @@ def _unwrapped(text: str) -> str:
     return text
 
 
+def extract_answer(text: str) -> str:
+    """Return the bare answer of a response.
+
+    >>> extract_answer('{"reasoning": "…", "answer": "Oslo."}')
+    'oslo'
+    """
+    return normalise_answer(stated_answer(text))
+
+
+def _as_they_stand(text: str) -> set[str]:
+    """Return the answer as it stands, and without white space and quotes around it."""
+    stated = stated_answer(text)
+    bare = stated.strip()
+    quoted = len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "'\""
+    return {stated, bare[1:-1] if quoted else bare}
+
+
 class ExactMatch(Scorer):
     """1 when the bare answers are equal, else 0.
 
     Equal to "12 345,50 €" are "12 345,50 €" with no-break or narrow no-break spaces, `"12 345,50 €"` in
     quotes, "The answer is 12 345,50 €." and the same in a code fence. "12345,50 €" is not, nor is a sentence
     that merely contains the answer. Letters are compared without case, with accents; typographic apostrophes,
-    quotes and dashes count as plain ones.
+    quotes and dashes count as plain ones. An answer that is a JSON object is read from its field `answer`.
+
+    Args:
+        strict: Whether letter case, spaces and all else count, but for white space and a pair of quotes around the
+            whole (a literal of a programming language, say).
     """
 
     metric = "exact_match"
+    version = "2"
+    max_length = 1_000_000
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
 
     def compare(self, text: str, reference: str, instruction: Instruction) -> float:
         """Return 1.0 or 0.0."""
-        return float(normalise_answer(text) == normalise_answer(reference))
+        if self.strict:
+            return float(not _as_they_stand(text).isdisjoint(_as_they_stand(reference)))
+        return float(extract_answer(text) == extract_answer(reference))

@@ -1,13 +1,12 @@
 """Which label a response names, however it is wrapped in words."""
 
-import json
 import re
 import unicodedata
 
 from dataset_build.src.records import Instruction
+from dataset_build.src.scorers.answer_text import listed, stated_answer
 from dataset_build.src.scorers.base import Scorer
 
-_MAX_LENGTH = 20_000
 #: Labels that rule one another out: an answer that names two of them has to say which one it means.
 _GROUPS = (
     ("positive", "negative", "neutral", "mixed"),
@@ -26,12 +25,12 @@ _NEGATED = re.compile(
 )
 _CLAIMED = re.compile(
     r"(?:\A|\n|[:=>]|\b(?:is|are|was|be|as|in|answer|label|it's|that's|say|call it|overall))"
-    r"\s*(?:(?:a|an|the|clearly|mostly|overall|definitely|written in|rather|very)\s+)*\Z"
+    r"[\s\[(]*(?:(?:a|an|the|clearly|mostly|overall|definitely|written in|rather|very)\s+)*[\s\[(]*\Z"
 )
 
 
 def _plain(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text[:_MAX_LENGTH]).casefold().replace("’", "'")
+    text = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
     return "\n".join(" ".join(line.split()) for line in re.sub(r"[*_`\"“”«»]+", " ", text).splitlines()).strip()
 
 
@@ -60,29 +59,21 @@ def named_label(text: str, labels: list[str]) -> str | None:
     either = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
     joined = re.compile(rf"\s*(?:,?\s*\b(?:or|and)\b|/|,)\s*(?:{either})(?!\w)")
     claimed: str | None = None
-    mentioned: list[str] = []
+    mentioned: dict[str, None] = {}
     for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", plain):
         before = plain[max(0, match.start() - 60) : match.start()]
         label = known[match.group()]
         if _NEGATED.search(before):
-            mentioned = [other for other in mentioned if other != label]
+            mentioned.pop(label, None)
             claimed = None if claimed == label else claimed
             continue
-        mentioned.append(label)
+        mentioned[label] = None
         hedged = joined.match(plain, match.end())
         if _CLAIMED.search(before if match.start() >= 60 else plain[: match.start()]) and not hedged:
             claimed = label
     if claimed is not None:
         return claimed
-    return mentioned[0] if len(set(mentioned)) == 1 else None
-
-
-def _listed(cell: str) -> list[object]:
-    try:
-        found = json.loads(cell)
-    except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, list) else [part.strip() for part in cell.split("|") if part.strip()]
+    return next(iter(mentioned)) if len(mentioned) == 1 else None
 
 
 class Label(Scorer):
@@ -94,19 +85,18 @@ class Label(Scorer):
     """
 
     metric = "label"
+    version = "2"
+    max_length = 100_000
 
     def compare(self, text: str, reference: str, instruction: Instruction) -> float:
         """Return 1.0 or 0.0."""
         accepted = [part for part in (part.strip() for part in reference.split("|")) if part] or [reference]
         if text.strip() == reference.strip():
             return 1.0
-        given = instruction.extra.get("labels")
-        if isinstance(given, str):  # a cell of a CSV file, or of a dataset read back
-            given = _listed(given)
-        rivals = [str(label) for label in given] if isinstance(given, list | tuple) else []
+        rivals = [str(label) for label in listed(instruction.extra.get("labels"))]
         if not rivals:
             wanted = {_plain(label) for label in accepted}
             rivals = [label for group in _GROUPS if wanted & set(group) for label in group]
         plain = {_plain(label) for label in accepted}
         labels = [*accepted, *(label for label in rivals if _plain(label) not in plain)]
-        return float(named_label(text, labels) in accepted)
+        return float(named_label(stated_answer(text), labels) in accepted)

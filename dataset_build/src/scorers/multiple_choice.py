@@ -4,6 +4,7 @@ r"""Which of the lettered options did the answer choose?
     reference "C) Paris", answer "A? No, that is Rome. **C.**"        1.0
     reference "B", answer "\boxed{B}"                                1.0
     reference "B", answer "Oslo", options "A) Bern B) Oslo"           1.0   (the option's text alone)
+    reference "D", answer "Die richtige Antwort ist D, denn …"        1.0   (so in some twenty languages)
     reference "B", answer "A or B"                                   0.0   (undecided)
 
 Which letter counts, in this order: what is inside the last `\boxed{…}`; what follows the last "answer is", "option"
@@ -16,7 +17,10 @@ import unicodedata
 from collections.abc import Iterable
 
 from dataset_build.src.records import Instruction
+from dataset_build.src.scorers.answer_phrases import ANNOUNCED
+from dataset_build.src.scorers.answer_text import stated_answer
 from dataset_build.src.scorers.base import Scorer
+from dataset_build.src.scorers.words import UNSPACED
 
 #: An answer this much longer is read from its end only.
 MAX_LENGTH = 4000
@@ -24,27 +28,40 @@ MAX_LENGTH = 4000
 MAX_INSTRUCTION = 20_000
 
 _LETTERS = "ABCDEFGHIJ"
-_LETTER = r"[\"'“(\[{]{0,2}([A-Ja-j])(?![\w'’])[)\]}]?"
+#: No letter of a word follows; in scripts without spaces, and in Korean, one may.
+_ENDS = rf"(?![^\W{UNSPACED}\uac00-\ud7a3]|['’])"
+#: A small letter counts where nothing follows it in its clause: "the answer is a)", not "the answer is a city".
+_LETTER = rf"[\"'“(\[{{]{{0,2}}([A-J]{_ENDS}|[a-j](?=[)\]}}\"'”.:;,]|\s*(?:\n|\Z)))[)\]}}]?"
 _BOXED = re.compile(r"\\boxed\s*\{\s*(?:\\text\w*\s*\{)?\s*\(?\s*([A-Ja-j])\b")
+_OPTION = (
+    r"option|choice|letter|opción|opcion|opção|alternativa|letra|opzione|lettera|choix|lettre|buchstabe|optie|opcja"
+    r"|вариант|буква|选项|選項|選択肢|선택지|보기|الخيار|الحرف|विकल्प"
+)
+_FILLER = (
+    rf"(?:(?:(?:clearly|probably|definitely|thus|the|correct|la|le|il|die|der|a|o)\s+)?(?:{_OPTION})?\s*"
+    r"|(?:clearly|probably|definitely|thus|therefore)\s+){1,2}"
+)
 _ANSWER_IS = re.compile(
-    r"\b(?:answer|choice|solution|letter|selection)(?:\s+(?:here|should|must|would|has to))?\s*"
-    rf"(?:is|be|was|:|=)\s*:?\s*(?:(?:clearly|probably|definitely|thus|the|option|choice|letter)\s+){{0,3}}{_LETTER}",
-    re.IGNORECASE,
+    rf"(?i:{ANNOUNCED}|\b(?:{_OPTION}|letter|selection)\s*(?:is|be|was|est|es|ist|é|è|:|=))\s*:?\s*(?i:{_FILLER}){_LETTER}"
 )
 _CHOSEN = re.compile(
-    r"\b(?:option|choice|letter|choose|chose|pick|select|answer)\s*"
-    rf"(?::|=)?\s*{_LETTER}(?!\s+(?:is|was|are|seems?|looks?)\s+(?:wrong|incorrect|false|not|out)\b)",
-    re.IGNORECASE,
+    rf"(?i:\b(?:{_OPTION}|choose|chose|pick|select|answer|antwort|respuesta|réponse|resposta|risposta|elijo|wähle|choisis)"
+    rf"|选择?|選択?|选|選ぶ|정답|답|答案)\s*(?::|=|：)?\s*{_LETTER}"
+    r"(?!\s+(?:is|was|are|seems?|looks?)\s+(?:wrong|incorrect|false|not|out)\b)"
 )
-_OPENING = re.compile(r"\A\W{0,6}([A-J])(?:\s*[).:\]]|\s*\Z|\s*[-–—]\s|\s*,\s|\s*\n)")
+_OPENING = re.compile(r"\A\W{0,6}([A-J])(?:\s*[).:\]。、]|\s*\Z|\s*[-–—]\s|\s*,\s|\s*\n|번|です|だ)")
 _WHOLE = re.compile(r"\A\W{0,6}([A-Ja-j])\W{0,6}\Z")
 _SET_OFF = re.compile(r"\(([A-J])\)|\[([A-J])\]|\*\*([A-J])\.?\*\*|\b([A-J])\)")
-_ALONE = re.compile(r"(?<![\w'’])(A(?!\s+(?!or\b|and\b|is\b)[a-z])|I(?!\s+[a-z])|[B-HJ])(?![\w'’])")
+_ALONE = re.compile(
+    rf"(?<![^\W{UNSPACED}\uac00-\ud7a3])(?<!['’])(A(?!\s+(?!or\b|and\b|is\b)[a-z])|I(?!\s+[a-z])|[B-HJ]){_ENDS}"
+)
 _RULED_OUT = re.compile(
     r"\b(?i:not|isn't|isn’t|neither|nor)\s+(?:option\s+)?[(\[]?[A-J](?![\w'’])[)\]]?\.?"
     r"|(?<![\w'’])[(\[]?[A-J][)\]]?\s+(?:is|was|are)\s+(?:wrong|incorrect|false|not\s+(?:right|correct|it))\b"
 )
 _SECOND = re.compile(r"\W{0,4}\s*(?:/|,|&|\bor\b|\band\b)\s*(?:option\s+)?\(?[A-J](?![\w'’])")
+#: Cyrillic capitals that look like the Latin ones they stand for.
+_LOOKALIKES = str.maketrans("АВСЕН", "ABCEH")
 _MARKER = re.compile(r"(?:(?<=[\s,;|/])|^)\(?([A-J])\s?(?:[).:=]|\s[-–—])\s*(?=\S)", re.MULTILINE)
 _REFERENCE = re.compile(r"\s*\(?([A-Za-z])\)?\s*(?:[).:]\s*(.*))?", re.DOTALL)
 
@@ -106,7 +123,8 @@ def extract_letter(answer: str, options: dict[str, str] | None = None) -> str | 
     >>> extract_letter("A is tempting, but the answer is C")
     'C'
     """
-    text = _RULED_OUT.sub(" ", answer[-MAX_LENGTH:]).strip()
+    text = unicodedata.normalize("NFKC", answer[-MAX_LENGTH:]).translate(_LOOKALIKES)
+    text = _RULED_OUT.sub(" ", text).strip()
     whole = _WHOLE.match(text)
     if whole:
         return whole[1].upper()
@@ -136,6 +154,7 @@ class MultipleChoice(Scorer):
     """
 
     metric = "multiple_choice"
+    version = "2"
 
     def compare(self, text: str, reference: str, instruction: Instruction) -> float:
         """Return 1.0 or 0.0."""
@@ -149,4 +168,4 @@ class MultipleChoice(Scorer):
             letter = _by_text(reference, options)
             if not letter:
                 return float(_plain(text) == _plain(reference))
-        return float(extract_letter(text, options) == letter)
+        return float(extract_letter(stated_answer(text), options) == letter)

@@ -3,115 +3,170 @@ r"""Is the number an answer ends with the right one?
     reference "12.5", answer "The answer is **12.50 km**."    1.0
     reference "2340", answer "so 2,340 = 9 * 260"             0.0   (the last number is 260)
     reference "0.75", answer "= 3/4"                          1.0
+    reference "1234.5", answer "Das Ergebnis ist 1.234,5"     1.0
+    reference "12 km", answer "12,000 m"                      0.0   (1.0 with `units`)
 
-Which number counts, in this order: what is inside the last `\boxed{…}`; what follows the last "answer is"; what
-follows the last "="; the last number. Digits glued to a letter (H2O, x2, m²) are no numbers.
+Which number counts, in this order: what is inside the last `\boxed{…}`; what follows the last "####" (GSM8K); what
+follows the last "answer is", in any of some twenty languages; what follows the last "=", or the one number of a
+conclusion drawn below it; the last number. An answer that
+is a JSON object is read from its field `answer`.
 """
 
 import re
 from fractions import Fraction
 
+from dataset_build.src.errors import ConfigError
 from dataset_build.src.records import Instruction
+from dataset_build.src.scorers.answer_phrases import ANNOUNCEMENT
+from dataset_build.src.scorers.answer_text import stated_answer
 from dataset_build.src.scorers.base import Scorer
+from dataset_build.src.scorers.measured_units import Converter, unit_after
+from dataset_build.src.scorers.numerals import Numeral, numerals, plain_numbers
 
 #: An answer this much longer is read from its end only.
 MAX_LENGTH = 4000
 
-_DIGITS = r"(?:\d{1,3}(?:[,\u202f\u00a0]\d{3})+(?!\d)|\d{1,60})(?:\.\d{1,60})?|\.\d{1,60}"
-_NUMBER = re.compile(
-    rf"(?<![\w.^])(?P<sign>[-−–]\s?)?(?:[$€£¥]\s?)?(?P<whole>(?:{_DIGITS}))"
-    r"(?:(?:\s?[*x×·]\s?10\s?(?:\^|\*\*)\s?\{?(?P<ten>[-−+]?\d{1,3})\}?)|[eE](?P<exponent>[-+]?\d{1,3})(?![\d.]))?"
-    r"(?:(?P<mixed>\s\d{1,9})?\s?/\s?(?P<under>\d{1,15})(?![\d/]))?(?P<percent>\s?(?:\\?%|percent\b))?"
-)
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]{1,40})\}\s*\{([^{}]{1,40})\}")
 _BOXED = re.compile(r"\\boxed\s*\{")
-#: What follows a run of digits that is only the start of something else: more digits, "/0", an exponent out of range.
-_GLUED = re.compile(r"\d|/0|[eE][-+]?\d")
 #: A number that is named to be ruled out: "not 12 but 13".
-_RULED_OUT = re.compile(r"\b(?:not|isn't)\s+[-−]?\d[\d.,]*")
-_ANSWER_IS = re.compile(r"\banswer\s*(?:is|:|=)+", re.IGNORECASE)
+_RULED_OUT = re.compile(r"\b(?:not|isn't|nicht|no\s+es|pas)\s+[-−]?\d[\d.,]*")
+_CONCLUDES = re.compile(
+    r"\W{0,8}(?:so|thus|therefore|hence|in total|overall|finally|in conclusion|rounded|rounding|also|daher|donc)\b",
+    re.I,
+)
+_SENTENCE_END = re.compile(r"(?<!\d)\.|\.(?!\d)|[。\n]")
 
 
-def _value(match: re.Match[str]) -> Fraction:
-    value = Fraction(re.sub(r"[,\u202f\u00a0]", "", match["whole"]))
-    power = match["ten"] or match["exponent"]
-    if power:
-        value *= Fraction(10) ** int(power.replace("−", "-"))
-    under = int(match["under"] or 1)
-    if match["mixed"] and under:
-        value += Fraction(int(match["mixed"]), under)
-    elif under:
-        value /= under
-    return -value if match["sign"] else value
+def final_number(text: str) -> Numeral | None:
+    """Return the number an answer ends with, or None when it has no number; its `end` is that in its own sentence.
+
+    >>> final_number("The answer is 4. I checked 3 times.").value
+    Fraction(4, 1)
+    """
+    found = extract_number(text)
+    return found[0] if found else None
 
 
-def _numbers(text: str) -> list[tuple[Fraction, bool]]:
-    """Return (value, has a percent sign) for every number of `text`, in order."""
-    found = []
-    for match in _NUMBER.finditer(text):
-        glued = _GLUED.match(text, match.end())
-        # A minus straight after a digit or bracket subtracts: "7-3".
-        subtracts = match["sign"] and re.search(r"[\w)]$", text[max(0, match.start() - 1) : match.start()])
-        if not glued:
-            found.append((abs(_value(match)) if subtracts else _value(match), bool(match["percent"])))
-    return found
-
-
-def final_number(text: str) -> tuple[Fraction, bool] | None:
-    """Return the number an answer ends with and whether it is a percentage, or None when it has no number."""
-    text = _LATEX_FRACTION.sub(r"\1/\2", text[-MAX_LENGTH:].replace("**", " ").replace("\\,", "").replace("\\$", "$"))
+def extract_number(text: str) -> tuple[Numeral, str] | None:
+    """Return the number an answer ends with and what is written after it, or None when it has no number."""
+    text = plain_numbers(stated_answer(text)[-MAX_LENGTH:])
     boxed = list(_BOXED.finditer(text))
     if boxed:
-        inside = _numbers(text[boxed[-1].end() :].partition("}")[0])
-        if inside:
-            return inside[-1]
-    said = list(_ANSWER_IS.finditer(text))
-    if said:
-        sentence = re.split(r"(?<!\d)\.|\.(?!\d)|\n", text[said[-1].end() :].strip(), maxsplit=1)[0]
-        sentence = _RULED_OUT.sub(" ", sentence)
-        numbers = _numbers(sentence.rpartition("=")[2])
-        if numbers:
-            return numbers[0]
+        inside = text[boxed[-1].end() :].partition("}")[0]
+        found = numerals(inside)
+        if found:
+            return found[-1], inside[found[-1].end :] or text[boxed[-1].end() :].partition("}")[2]
+    for start in (text.rfind("####") + 4, _announced(text)):
+        if start > 3:
+            sentence = _RULED_OUT.sub(" ", _SENTENCE_END.split(text[start:].strip(), maxsplit=1)[0])
+            sentence = sentence.rpartition("=")[2]
+            found = numerals(sentence)
+            if found:
+                return found[0], sentence[found[0].end :]
     line, equals, after = text.rpartition("=")
-    if equals:
-        numbers = _numbers(after)
-        if numbers:
-            return numbers[0]
-    numbers = _numbers(line if equals else text)
-    return numbers[-1] if numbers else None
+    computed, _, concluded = after.partition("\n")
+    found = numerals(computed) if equals else []
+    if found:
+        return _conclusion(found[0].value, concluded.rstrip().rpartition("\n")[2]) or (
+            found[0],
+            computed[found[0].end :],
+        )
+    found = numerals(after) if equals else []
+    if found:
+        return found[0], after[found[0].end :]
+    rest = line if equals else text
+    found = numerals(rest)
+    return (found[-1], rest[found[-1].end :]) if found else None
+
+
+def _conclusion(computed: Fraction, text: str) -> tuple[Numeral, str] | None:
+    """Return the one number of the conclusion drawn below a computation, where it is another than what was computed.
+
+    "= 0.24⏎So the chance is 24 %." concludes 24 %, "= 5⏎She needs 5 for 30 days." nothing else.
+    """
+    if not _CONCLUDES.match(text):
+        return None
+    found = numerals(text)
+    if len({one.value for one in found}) != 1 or found[0].value == computed:
+        return None
+    return found[0], text[found[0].end :]
+
+
+def _announced(text: str) -> int:
+    """Return where the last announcement of an answer ends, or 0."""
+    return max((match.end() for match in ANNOUNCEMENT.finditer(text)), default=0)
 
 
 class Number(Scorer):
     """1.0 when the answer's final number equals the reference's, else 0.0.
 
-    A whole number must equal a whole reference exactly. Otherwise the answer may be off by half a unit in the last
-    decimal place the reference shows, or by a ten-thousandth of it, whichever is more: a reference "12.5" accepts
-    12.46 and refuses 12.4. A percentage may be written as 12.5, 12.5 % or 0.125 as long as one of the two has a sign.
+    Without a tolerance a whole number must equal a whole reference exactly. Otherwise the answer may be off by half a
+    unit in the last decimal place the reference shows, or by a ten-thousandth of it, whichever is more: a reference
+    "12.5" accepts 12.46 and refuses 12.4. A percentage may be written as 12.5, 12.5 % or 0.125 as long as one of the
+    two has a sign; "1.5 million" may be written 1.5 or 1,500,000. Units do not matter unless `units`.
+
+    Args:
+        tolerance: How far off the answer may be, as a share of the reference: 0.01 for a hundredth.
+        absolute_tolerance: How far off it may be, as a number.
+        units: Whether an answer in another unit of the same kind is converted, and one in a unit of another kind is
+            wrong. A number without a unit is taken to be in the other's.
+
+    Raises:
+        ConfigError: a tolerance is negative.
+        MissingDependencyError: `units` needs Pint.
     """
 
     metric = "number"
+    version = "2"
+
+    def __init__(
+        self, *, tolerance: float | None = None, absolute_tolerance: float | None = None, units: bool = False
+    ) -> None:
+        for name, given in (("tolerance", tolerance), ("absolute_tolerance", absolute_tolerance)):
+            if given is not None and not 0.0 <= given < float("inf"):
+                raise ConfigError(f"Metric 'number': {name} is {given!r}; it must be 0 or more.")
+        self.tolerance = tolerance
+        self.absolute_tolerance = absolute_tolerance
+        self.units = units
+        self._converter = Converter() if units else None
 
     def compare(self, text: str, reference: str, instruction: Instruction) -> float | None:
         """Return 1.0 or 0.0, or None when the reference holds no number."""
-        expected, given = final_number(reference), final_number(text)
+        expected, given = extract_number(reference), extract_number(text)
         if expected is None:
             return None
         if given is None:
             return 0.0
-        (right, right_percent), (value, percent) = expected, given
-        decimals = re.search(r"\.(\d+)\D*$", reference)
-        places = len(decimals[1]) if decimals else 0
-        if _agree(value, right, places):
-            return 1.0
-        if percent and not right_percent and _agree(value / 100, right, places + 2):
-            return 1.0
-        return float(right_percent and not percent and _agree(value * 100, right, places))
+        (right, right_rest), (number, rest) = expected, given
+        if self._converter is not None:
+            unit, right_unit = unit_after(rest), unit_after(right_rest)
+            if unit and right_unit and unit != right_unit:
+                converted = self._converter.convert(number.value * number.scale, unit, right_unit)
+                return float(converted is not None and self._agree(converted, right, right.scale, 0, converted=True))
+        return float(any(self._agree(*reading) for reading in _readings(number, right)))
+
+    def _agree(
+        self, value: Fraction, right: Numeral, scale: int, further_places: int, *, converted: bool = False
+    ) -> bool:
+        wanted = right.value * scale
+        if self.tolerance is not None or self.absolute_tolerance is not None:
+            slack = max(abs(wanted) * Fraction(self.tolerance or 0), Fraction(self.absolute_tolerance or 0))
+            return abs(value - wanted) <= slack
+        places = right.places + further_places if right.places or further_places else 0
+        if value.denominator == 1 and wanted.denominator == 1 and not places and not converted:
+            return value == wanted
+        slack = abs(wanted) / 10_000
+        if places:
+            slack = max(slack, Fraction(scale, 2 * 10**places))
+        return abs(value - wanted) <= slack
 
 
-def _agree(value: Fraction, right: Fraction, places: int) -> bool:
-    if value.denominator == 1 and right.denominator == 1 and not places:
-        return value == right
-    slack = abs(right) / 10_000
-    if places:
-        slack = max(slack, Fraction(1, 2 * 10**places))
-    return abs(value - right) <= slack
+def _readings(number: Numeral, right: Numeral) -> list[tuple[Fraction, Numeral, int, int]]:
+    """Return the ways in which the two may be meant: (value, right number, its scale, further decimal places)."""
+    readings = [
+        (number.value * scale, right, right_scale, 0) for scale in {1, number.scale} for right_scale in {1, right.scale}
+    ]
+    if number.percent and not right.percent:
+        readings.append((number.value / 100, right, 1, 2))
+    if right.percent and not number.percent:
+        readings.append((number.value * 100, right, 1, 0))
+    return readings
