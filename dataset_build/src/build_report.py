@@ -77,6 +77,16 @@ def print_result(result: "BuildResult") -> None:
     cost = sum(expert.cost_sum for expert in summary.experts.values())
     if cost >= WORTH_TELLING_USD and len(summary.categories) > 1:
         _print("Cost, USD", *_costs(summary))
+    if result.abilities is not None and result.abilities.agreement:
+        rows = [
+            (name, f"{one.both:,}", f"{one.only_given:,}", f"{one.only_tagger:,}", f"{one.f1 or 0.0:.3f}")
+            for name, one in sorted(result.abilities.agreement.items())
+        ]
+        _print(
+            f"Abilities that came with instructions beside those by {result.abilities.by}",
+            ("ability", "both", "only given", "only tagger", "F1"),
+            rows,
+        )
     for reason, count in sorted(result.cleaning.dropped.items()):
         _say(f"Dropped before asking: {count:,} instructions ({reason}).")
 

@@ -40,6 +40,7 @@ from dataset_build.src.planning import BuildPlan, make_plan
 from dataset_build.src.progress import BuildProgress
 from dataset_build.src.querying import count_answered
 from dataset_build.src.response_store import JOURNAL_NAME, DiskFullError, ResponseStore, request_key
+from dataset_build.src.tagging import AbilitySummary, Tagging
 
 #: Options that say how a build runs, not what it makes.
 NOT_OF_THE_DATASET = {
@@ -58,6 +59,7 @@ class BuildResult:
     asked: int
     cleaning: CleaningReport
     judges: Sequence[JudgeAudit] = ()
+    abilities: AbilitySummary | None = None
 
 
 def build(
@@ -93,6 +95,7 @@ def build(
             try:
                 asked = _ask(config, instructions, experts, store, show_progress)
                 _ask_judges(config, judged, show_progress)
+                _ask_tagger(config, ingredients, store, show_progress)
             except BudgetMetError as problem:
                 if not config.partial:
                     raise
@@ -100,14 +103,15 @@ def build(
             if carried is None:
                 _check_anyone_answered(instructions, experts, store)
             audits = open_book(judged)
-            summary = _write(config, ingredients, columns, store, audits, show_progress)
+            abilities = ingredients.tagging.tag(instructions, store)
+            summary = _write(config, ingredients, columns, store, audits, abilities, show_progress)
             store.delete()
     if stop is not None:
         raise EarlyStopError(
             f"{stop.reason}; the dataset in {config.output} holds what was answered, and --use_existing_dataset True "
             "adds the rest."
         )
-    return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits)
+    return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits, abilities)
 
 
 def plan_build(config: BuildConfig) -> BuildPlan:
@@ -131,6 +135,7 @@ def _plan(
     plan = make_plan(ingredients.instructions, ingredients.experts, store, timeout_s=config.timeout_s)
     judged = Judged(ingredients.panel, ingredients.evaluator, ingredients.instructions, columns, store)
     plan.experts.extend(plan_judging(judged, timeout_s=config.timeout_s))
+    plan.experts.extend(ingredients.tagging.plan(ingredients.instructions, store, timeout_s=config.timeout_s))
     return plan
 
 
@@ -146,6 +151,7 @@ class _Ingredients:
         rules = [MetricRule(**rule.model_dump()) for rule in config.metrics]
         self.panel = JudgePanel.load(config.judges, prices=config.prices)
         self.evaluator = Evaluator(config.metric, rules, config.further_metrics, self.panel)
+        self.tagging = Tagging(config.abilities, prices=config.prices)
         self.experts = load_experts(config.experts, prices=config.prices)
         self.configs = expert_configs(config.experts)
         tests = [one for test in config.decontaminate for one in load_source(test).instructions(seed=config.seed)]
@@ -161,7 +167,9 @@ class _Ingredients:
     def check(self) -> None:
         """Find out, without a call, whether the build can go to its end."""
         self.evaluator.check(self.instructions.metrics())
+        self.tagging.check(self.instructions)
         experts = [*self.experts, *(one for judge in self.panel.judges.values() for one in judge.load_experts())]
+        experts += self.tagging.experts()
         for expert in experts:
             expert.check()
         if self._config.budget_usd is not None:
@@ -174,6 +182,7 @@ class _Ingredients:
         keeps_metric = "metric" not in self._config.model_fields_set
         self.instructions.merge(existing.instructions(keeps_metric=keeps_metric), keeps_metric=keeps_metric)
         self.evaluator.check(self.instructions.metrics())
+        self.tagging.keep(self.instructions, existing.instructions())
         store.carry(existing.responses())
         store.carry(read_judgements(self._config.output))
         names = {column.name for column in self.columns}
@@ -301,6 +310,16 @@ def _ask_judges(config: BuildConfig, judged: Judged, show_progress: bool) -> Non
     ask_judges(judged, ask)
 
 
+def _ask_tagger(config: BuildConfig, ingredients: _Ingredients, store: ResponseStore, show_progress: bool) -> None:
+    """Query the abilities that are missing; whatever the engine, from this machine."""
+    local = config.model_copy(update={"engine": "local"})
+
+    def ask(prompts: InstructionStore, experts: Sequence[Expert]) -> None:
+        _ask(local, prompts, experts, store, show_progress, noun="tags to collect")
+
+    ingredients.tagging.ask(ingredients.instructions, store, ask)
+
+
 def _run(work: Coroutine[Any, Any, None]) -> None:
     """Run to the end; inside a running event loop (a notebook) in a thread of its own."""
     try:
@@ -318,6 +337,7 @@ def _write(
     columns: Sequence[ExpertColumn],
     store: ResponseStore,
     audits: Sequence[JudgeAudit],
+    abilities: AbilitySummary | None,
     show_progress: bool,
 ) -> DatasetSummary:
     output, evaluator = config.output, ingredients.evaluator
@@ -338,12 +358,15 @@ def _write(
         resolved = config.model_dump(mode="json", exclude=NOT_OF_THE_DATASET)
         for name in ("sources", "decontaminate"):
             resolved[name] = [without_secrets(source) for source in resolved[name]]
-        resolved["judges"] = without_secrets(resolved["judges"])
+        for name in ("judges", "abilities"):
+            resolved[name] = without_secrets(resolved[name])
         facts = dataset_facts(summary, columns, config, resolved=resolved, metric_versions=evaluator.versions())
         facts["cleaning"] = ingredients.cleaner.report.facts()
         if audits:
             facts["judges"] = {one.judge.name: without_secrets(one.facts()) for one in audits}
-        if audits or (output / JUDGEMENTS).is_file():
+        if abilities is not None:
+            facts["abilities"] = abilities.as_facts()
+        if audits or ingredients.tagging.experts() or (output / JUDGEMENTS).is_file():
             write_judgements(staged, store)
         (staged / "README.md").write_text(write_card(summary, facts), encoding="utf-8")
         (staged / DATASET_JSON).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

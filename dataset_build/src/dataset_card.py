@@ -151,7 +151,7 @@ Instructions of the same text are always in the same split.
 On {_share(summary.nobody_right, summary.compared)} of the {summary.compared:,} instructions with at least two scores no
 expert is right at all, and on {_share(summary.all_equal, summary.compared)} all experts score the same: there no choice
 matters. Scored by {", ".join(sorted(summary.metrics)) or "nothing"}.
-{_agreement(summary)}
+{_agreement(summary)}{_abilities(facts.get("abilities"))}
 ## Licence
 
 {licence} The responses are those of the experts above: whoever publishes them minds the terms of their providers.
@@ -198,6 +198,24 @@ How the metrics of the same responses agree ("score" is the label):
 | metric | metric | responses | equal | correlation |
 |---|---|---:|---:|---:|
 {_table(rows)}
+"""
+
+
+def _abilities(facts: Mapping[str, Any] | None) -> str:
+    if facts is None:
+        return ""
+    made = [f"came with {facts['given']:,} instructions"] if facts["given"] else []
+    if facts["by"] is not None:
+        made.append(f"were filled in for {facts['tagged']:,} by `{facts['by']}` (version {facts['version']})")
+    made.append(f"are unknown for {facts['unknown']:,}")
+    return f"""
+## Abilities
+
+The column `abilities` holds a JSON list of what an instruction asks for. They {", ".join(made[:-1])} and {made[-1]}.
+
+| ability | instructions |
+|---|---:|
+{_table([(name, f"{count:,}") for name, count in sorted(facts["counts"].items())])}
 """
 
 

@@ -89,6 +89,11 @@ class InstructionStore:
                 (instruction.split, instruction.metric if keeps_metric else None, _encoded(instruction.id)),
             )
 
+    def set_extra(self, instruction: Instruction, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Put a value into a further column of an instruction that is here."""
+        extra = json.dumps({**instruction.extra, key: value}, default=str)
+        self._connection.execute("UPDATE instructions SET extra = ? WHERE id = ?", (extra, _encoded(instruction.id)))
+
     def __len__(self) -> int:
         return self._count
 
