@@ -41,6 +41,7 @@ class CodeText(Scorer):
     """
 
     metric = "code_text"
+    max_length = 1_000_000
 
     def compare(self, text: str, reference: str, instruction: Instruction) -> float:
         """Return 1.0 or 0.0."""

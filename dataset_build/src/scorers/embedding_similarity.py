@@ -50,7 +50,8 @@ class EmbeddingSimilarity(Scorer):
 
     Unrelated English texts have a cosine near 0 and so a score near 0, which (1 + cosine) / 2 would call half right.
     The score measures the topic more than the truth: a sentence and its denial are close. A text longer than the
-    encoder reads is embedded window by window, and its vector is the mean. A blank reference cannot be judged.
+    encoder reads is embedded window by window, and its vector is the mean. An answer without a letter or digit scores
+    0, and a blank reference cannot be judged.
 
     Raises:
         MissingDependencyError: the encoder's weights are not installed.
@@ -71,7 +72,7 @@ class EmbeddingSimilarity(Scorer):
             return None
         if text.split() == reference.split():
             return 1.0
-        if not text.strip():
+        if not any(sign.isalnum() for sign in text):
             return 0.0
         if reference not in self._remembered:
             if len(self._remembered) >= _REMEMBERED:

@@ -23,6 +23,8 @@ _LEAD_IN = re.compile(
 _LAST = re.compile(r"\A(?:and|or|und|oder|et|ou|y|o|e|en|и|или|&)\s+", re.IGNORECASE)
 _JOINED = re.compile(r"\s+(?:and|or|und|oder|et|ou|y|e|en|и|или|&)\s+", re.IGNORECASE)
 _SEPARATORS = (r"\s*[;；|]\s*", r"\s*、\s*|\s*，\s*|\s*،\s*|,\s+", r",(?!(?<=\d,)\d{3}(?!\d))")
+#: Who separates items so leaves an "and" to the items.
+_STRONG = re.compile(r"[;；|]")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _FENCE_LINE = re.compile(r"[ \t]*```[\w+-]*[ \t]*")
 
@@ -96,7 +98,7 @@ def _split(line_and_mark: tuple[str, bool], expected: Collection[str]) -> list[s
             items.append(bare)
             continue
         last = part if len(parts) == 1 else _LAST.sub("", part)
-        joined = normalise_answer(last) not in expected and _JOINED.split(last, maxsplit=1)
+        joined = not _STRONG.search(line) and normalise_answer(last) not in expected and _JOINED.split(last, maxsplit=1)
         items += [normalise_answer(one) for one in joined or [last]]
     return items
 

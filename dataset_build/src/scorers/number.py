@@ -108,7 +108,7 @@ class Number(Scorer):
         tolerance: How far off the answer may be, as a share of the reference: 0.01 for a hundredth.
         absolute_tolerance: How far off it may be, as a number.
         units: Whether an answer in another unit of the same kind is converted, and one in a unit of another kind is
-            wrong. A number without a unit is taken to be in the other's.
+            wrong; a thousandth off is right then. A number without a unit is taken to be in the other's.
 
     Raises:
         ConfigError: a tolerance is negative.
@@ -154,7 +154,7 @@ class Number(Scorer):
         places = right.places + further_places if right.places or further_places else 0
         if value.denominator == 1 and wanted.denominator == 1 and not places and not converted:
             return value == wanted
-        slack = abs(wanted) / 10_000
+        slack = abs(wanted) / (1_000 if converted else 10_000)
         if places:
             slack = max(slack, Fraction(scale, 2 * 10**places))
         return abs(value - wanted) <= slack

@@ -14,7 +14,7 @@ from dataset_build.src.scorers.words import UNSPACED
 _GAP = "\u202f\u00a0\u2009'’"
 _WHOLE = "|".join(
     (
-        r"(?P<grouped>\d{1,3}(?:,\d{2,3})*,\d{3}(?![\d])(?:\.\d{1,60})?)",
+        r"(?P<grouped>(?!0,)\d{1,3}(?:,\d{2,3})*,\d{3}(?![\d])(?:\.\d{1,60})?)",
         r"(?P<dotted>\d{1,3}(?:\.\d{3})+,\d{1,60}(?!\d)|\d{1,3}(?:\.\d{3}){2,}(?![\d.]))",
         rf"(?P<gapped>\d{{1,3}}(?:[{_GAP}]\d{{3}})+(?!\d)(?:[.,]\d{{1,60}})?|\d{{1,3}}(?:\x20\d{{3}})+,\d{{1,2}}(?!\d))",
         r"(?P<comma>(?<![,(\[{])(?:0,\d{1,60}|\d{1,60},(?:\d{1,2}|\d{4,60}))(?![\d,]|\.\d))",
@@ -80,7 +80,14 @@ def plain_numbers(text: str) -> str:
     >>> plain_numbers(r"\\frac{3}{4} of \\$5, 2½")
     '3/4 of $5, 2 1/2'
     """
-    text = text.replace("**", " ").replace("\\,", "").replace("\\!", "").replace("\\$", "$").translate(_SIGNS)
+    text = (
+        text.replace("**", " ")
+        .replace("\\,", "")
+        .replace("\\!", "")
+        .replace("{,}", ",")
+        .replace("\\$", "$")
+        .translate(_SIGNS)
+    )
     text = _FULL_HOUR.sub(r"\1", text)
     return _LATEX_SHORT_FRACTION.sub(r"\1/\2", _LATEX_FRACTION.sub(r"\1/\2", text))
 

@@ -36,8 +36,8 @@ def extract_tokens(text: str) -> list[str]:
 class TokenF1(Scorer):
     """Harmonic mean of precision and recall of the words, repeated ones counted as often as in both, without order.
 
-    The F1 of SQuAD (Rajpurkar et al. 2016, with the rule of SQuAD 2.0 that a reference without any word is matched by
-    an answer without any). A blank reference cannot be judged.
+    The F1 of SQuAD (Rajpurkar et al. 2016). A reference without any word is compared as it stands; a blank one cannot
+    be judged.
     """
 
     metric = "token_f1"
@@ -49,5 +49,5 @@ class TokenF1(Scorer):
             return None
         given, expected = extract_tokens(text), extract_tokens(reference)
         if not expected:
-            return float(not given and (bool(text.strip()) or text == reference))
+            return float(text.strip() == reference.strip())
         return f1((Counter(given) & Counter(expected)).total(), len(given), len(expected))
