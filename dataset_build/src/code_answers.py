@@ -24,6 +24,7 @@ MAX_TRIES = 200
 _FENCE = re.compile(r"^[ \t]{0,12}(```+|~~~+)[ \t]*([\w+#.-]*)[^\n`]*$", re.MULTILINE)
 _PYTHON = frozenset({"", "py", "python", "python3", "py3", "pycon", "ipython", "sage", "python-repl"})
 _THOUGHT = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL)
+_TAG = re.compile(r"^[ \t]*(?:\[/?(?:BEGIN|DONE|END|PYTHON|CODE|ANSWER)\]|</?(?:code|answer|python)>)[ \t]*$", re.M)
 _STARTS = re.compile(r"(?:import|from|def|class|async|@|if|for|while|try|with|print|#|[A-Za-z_]\w*\s*(?:=|\())")
 _OPENING, _CLOSING = "([{", ")]}"
 
@@ -141,7 +142,8 @@ def extract_program(answer: str, *, entry_point: str | None = None, prompt: str 
         entry_point: The function (or class, or method of a class `Solution`) that is asked for.
         prompt: The beginning of a program that the answer may continue, and whose imports and helpers it may use.
     """
-    text = _THOUGHT.sub("", answer[-MAX_LENGTH:].replace("\r\n", "\n").replace("\r", "\n").replace("\0", ""))
+    text = answer[-MAX_LENGTH:].replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    text = _TAG.sub("", _THOUGHT.sub("", text))
     fenced = _blocks(text)
     texts = [block for language, block in fenced if language in _PYTHON] or [block for _, block in fenced] or [text]
     texts = [_without_prompts(textwrap.dedent(block)) for block in texts]

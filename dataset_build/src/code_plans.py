@@ -130,7 +130,20 @@ def _helpers(prompt: str | None, entry_point: str | None) -> list[ast.stmt]:
     if tree is None:
         return []
     kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign)
-    return [node for node in tree.body if isinstance(node, kinds) and getattr(node, "name", None) != entry_point]
+    return [
+        node
+        for node in tree.body
+        if isinstance(node, kinds) and getattr(node, "name", None) != entry_point and not _is_stub(node)
+    ]
+
+
+def _is_stub(node: ast.stmt) -> bool:
+    """Return whether a function has no body yet: that is what the answer is to write."""
+    return isinstance(node, ast.FunctionDef) and all(
+        isinstance(inner, ast.Pass | ast.Raise)
+        or (isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant))
+        for inner in node.body
+    )
 
 
 def _is_check(node: ast.stmt) -> bool:

@@ -76,12 +76,12 @@ class Jail:
     def __init__(self, *, allow_weak: bool = False, packages: bool = False, use_namespaces: bool = True) -> None:
         if not sys.platform.startswith("linux"):
             raise JailError(f"Programs can be confined on Linux only, this is {sys.platform}; use a container or WSL.")
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._packages = packages
         self._use_namespaces = use_namespaces
         self._count = 0
         self._ended: dict[int, dict[str, Any]] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
         self.report = self._start()
         missing = [f"{name} ({why})" for name, why in self.report.missing.items() if name in NEEDED]
         if missing and not allow_weak:
@@ -109,6 +109,10 @@ class Jail:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "_socket"):  # else it was never begun
+            self.close()
 
     @property
     def python(self) -> list[str]:
@@ -274,10 +278,11 @@ class Jail:
 
     def _start(self) -> JailReport:
         self._ended = {}
+        paths = [os.path.abspath(path) for path in sys.path]  # the server works elsewhere
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path)],
+                [sys.executable, "-I", "-S", "-B", "-c", _BOOT, str(theirs.fileno()), json.dumps(paths)],
                 pass_fds=[theirs.fileno()],
                 env={},  # so that there is nothing to be read in it
                 cwd="/",

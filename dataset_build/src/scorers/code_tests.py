@@ -13,7 +13,7 @@ from typing import Any
 from dataset_build.src.code_answers import extract_program
 from dataset_build.src.code_plans import Plan, plan_calls, plan_tests
 from dataset_build.src.code_testing import run_plan, run_with_inputs
-from dataset_build.src.errors import DataError
+from dataset_build.src.errors import ConfigError, DataError
 from dataset_build.src.jail import Jail
 from dataset_build.src.jail_records import JailError, Limits
 from dataset_build.src.records import CANNOT_ANSWER, Instruction, Score
@@ -31,6 +31,8 @@ _NAMES = {
 }
 #: The longest list of tests that is run.
 MAX_TESTS = 200
+MAX_SECONDS = 60.0
+MAX_MEMORY_MB = 8192
 
 
 class CodeTests(Scorer):
@@ -40,13 +42,16 @@ class CodeTests(Scorer):
     like, so that an answer cannot pass by leaving its process, printing what a test would, or returning objects that
     equal everything. A program that is killed for what it uses fails the test; a jail that fails gives no score.
 
+    Nothing runs before `allow` is called: permission is the user's to give, and options may come from a dataset.
+
     Args:
-        allow_code_execution: Whether to run programs at all.
         all_or_nothing: Whether one failed test makes the score 0.
         seconds: What one test may take.
         memory_mb: What the program may hold.
         packages: Whether it may import what is installed, not only the standard library.
-        allow_weak_jail: Whether to run programs where the machine cannot confine them well.
+
+    Raises:
+        ConfigError: more time or memory is asked for than any test needs.
     """
 
     metric = "code_tests"
@@ -55,20 +60,32 @@ class CodeTests(Scorer):
     def __init__(
         self,
         *,
-        allow_code_execution: bool = False,
         all_or_nothing: bool = False,
         seconds: float = 6.0,
         memory_mb: int = 512,
         packages: bool = False,
-        allow_weak_jail: bool = False,
     ) -> None:
-        self._is_allowed = allow_code_execution
+        if not 0 < seconds <= MAX_SECONDS or not 0 < memory_mb <= MAX_MEMORY_MB:
+            raise ConfigError(
+                f"Metric 'code_tests': seconds is {seconds:g} and memory_mb {memory_mb}; at most {MAX_SECONDS:g} and "
+                f"{MAX_MEMORY_MB} are given to a test."
+            )
+        self._is_allowed = False
+        self._allow_weak = False
         self._all_or_nothing = all_or_nothing
         self._seconds = seconds
         self._limits = Limits(wall_s=seconds, cpu_s=seconds, memory_mb=memory_mb)
         self._packages = packages
-        self._allow_weak = allow_weak_jail
         self._jail: Jail | None = None
+
+    def allow(self, *, weak_jail: bool = False) -> None:
+        """Let programs run from now on.
+
+        Args:
+            weak_jail: Whether also where the machine cannot confine them well.
+        """
+        self._is_allowed = True
+        self._allow_weak = weak_jail
 
     def score(self, instruction: Instruction, text: str) -> Score:
         """Score one response; see the class."""

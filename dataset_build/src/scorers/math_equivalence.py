@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
+from dataset_build.src.errors import ConfigError
 from dataset_build.src.expressions import Expression, ExpressionError, Symbol, find_expressions, fold, parse, symbols_of
 from dataset_build.src.math_worker import MathWorker, UndecidedError
 from dataset_build.src.records import Instruction
@@ -30,6 +31,7 @@ MAX_LENGTH = 4000
 #: Most solutions compared.
 MAX_SOLUTIONS = 12
 RELATIVE_TOLERANCE = 1e-6
+MAX_SECONDS = 60.0
 #: An answer up to this length is taken for nothing but mathematics.
 SHORT = 200
 #: Characters at the end of an answer that math-verify reads.
@@ -42,7 +44,7 @@ POINTS = (0.37, 1.21, 2.83, 0.71, 4.19, -0.53, -1.87)
 
 #: References that need more than expressions: LaTeX, sets, intervals, tuples, inequalities, factorials.
 _STRUCTURE = re.compile(r"\\(?!boxed)|[\[\]{}<>!≤≥∞∪]|\([^()=]*,[^()=]*\)|\A[^=]*,[^=]*\Z|_\d")
-_PLAIN_NUMBER = re.compile(r"[-−+$\s]*\d[\d,]*(?:\.\d+)?[\s$%.]*")
+_PLAIN_NUMBER = re.compile(r"[-−+$\s]*(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?[\s$%.]*")
 _LIST = re.compile(r"\s*[-−]?\d+(?:\.\d+)?(?:\s*(?:,|or|and)\s*[-−]?\d+(?:\.\d+)?)+\s*")
 _THOUSANDS = re.compile(r"[-−]?\d{1,3}(?:,\d{3})+")
 _SAYS = re.compile(r"(?:final answer|answer)\s*(?:is|:)\s*:?", re.IGNORECASE)
@@ -215,12 +217,19 @@ class MathEquivalence(Scorer):
 
     Args:
         seconds: What one comparison by math-verify may take.
+
+    Raises:
+        ConfigError: that is no time, or more than any comparison needs.
     """
 
     metric = "math"
     version = "2"
 
     def __init__(self, *, seconds: float = 5.0) -> None:
+        if not 0 < seconds <= MAX_SECONDS:
+            raise ConfigError(
+                f"Metric 'math': seconds is {seconds:g}; more than 0 and at most {MAX_SECONDS:g} are given."
+            )
         self._worker = MathWorker(seconds)
 
     def close(self) -> None:

@@ -66,7 +66,7 @@ def _candidates(text: str) -> list[str]:
         found = [tagged[-1]] if tagged else [text]
         found += [*_FENCE.findall(text)[-1:], *_SAYS.findall(text)[-1:], *text.strip().splitlines()[-1:]]
     behind = [part.rpartition("==")[2] for part in found if "==" in part]
-    bare = [part.strip().strip("`").rstrip(".") for part in found]
+    bare = [part.strip().rstrip(".").strip("`") for part in found]
     return [*found, *behind, *bare]
 
 
