@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dataset_build.src.abilities import abilities_text, parse_abilities
     from dataset_build.src.arguments import Parser, comma_list, parse_columns, positive_int, run_command
     from dataset_build.src.builder import build_dataset
     from dataset_build.src.builder import main as build_main
@@ -88,6 +89,7 @@ _HOME = {
     "SourceConfig": "dataset_build.src.config:SourceConfig",
     "ToolExpert": "dataset_build.src.experts.base:ToolExpert",
     "ToolkitError": "dataset_build.src.errors:ToolkitError",
+    "abilities_text": "dataset_build.src.abilities:abilities_text",
     "build_dataset": "dataset_build.src.builder:build_dataset",
     "build_main": "dataset_build.src.builder:main",
     "call_expert": "dataset_build.src.calls:call_expert",
@@ -101,6 +103,7 @@ _HOME = {
     "load_instructions": "dataset_build.src.data_loader:load_instructions",
     "matrix_of": "dataset_build.src.labels:matrix_of",
     "nearest": "dataset_build.src.registry:nearest",
+    "parse_abilities": "dataset_build.src.abilities:parse_abilities",
     "parse_columns": "dataset_build.src.arguments:parse_columns",
     "parse_expert": "dataset_build.src.model_loader:parse_expert",
     "parse_source": "dataset_build.src.data_loader:parse_source",
@@ -156,6 +159,7 @@ __all__ = [
     "SourceConfig",
     "ToolExpert",
     "ToolkitError",
+    "abilities_text",
     "build_dataset",
     "build_main",
     "call_expert",
@@ -169,6 +173,7 @@ __all__ = [
     "load_instructions",
     "matrix_of",
     "nearest",
+    "parse_abilities",
     "parse_columns",
     "parse_expert",
     "parse_source",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dataset_build import ConfigError, DataError, Price, ToolkitError, read_table, write_table
+from dataset_build import ConfigError, DataError, Price, ToolkitError, abilities_text, read_table, write_table
 from mixture_training.src.classifier import Classifier, classifiers
 from mixture_training.src.costs import CostModel
 from mixture_training.src.policy import parse_policy
@@ -143,6 +143,7 @@ class Router:
                 "kind": self.classifier.kind,
                 "experts": list(self.classifier.experts_),
                 "category_names": list(self.classifier.category_names_),
+                "ability_names": list(self.classifier.ability_names_),
                 "state": state,
             },
             "experts": [asdict(card) for card in self.experts],
@@ -179,6 +180,7 @@ class Router:
             classifier = classifiers[part["kind"]].load(folder / _WEIGHTS, part["state"])
             classifier.experts_ = tuple(part["experts"])
             classifier.category_names_ = tuple(part["category_names"])
+            classifier.ability_names_ = tuple(part.get("ability_names", ()))  # a router of before has none
             cards = tuple(ExpertCard(**{**card, "price": Price(**card["price"])}) for card in content["experts"])
             return cls(
                 classifier=classifier,
@@ -325,7 +327,7 @@ def to_frame(data: TrainingData) -> "pd.DataFrame":
     rows, columns = np.concatenate([rows, silent]), np.concatenate([columns, np.zeros_like(silent)])
     order = np.lexsort((columns, rows))
     rows, columns = rows[order], columns[order]
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "instruction_id": [data.ids[row] for row in rows],
             "instruction": [data.texts[row] for row in rows],
@@ -337,6 +339,10 @@ def to_frame(data: TrainingData) -> "pd.DataFrame":
             "latency_s": data.latencies[rows, columns],
         }
     )
+    if any(abilities is not None for abilities in data.abilities):
+        cells = [None if abilities is None else abilities_text(abilities) for abilities in data.abilities]
+        frame["abilities"] = [cells[row] for row in rows]
+    return frame
 
 
 def _in_order(data: TrainingData, experts: tuple[str, ...]) -> TrainingData:

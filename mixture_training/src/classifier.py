@@ -21,17 +21,19 @@ class Prediction:
     Attributes:
         scores: Expected score of each expert, (n, E), in [0, 1], never NaN.
         categories: Probability of each category, (n, C), rows summing to 1; C is 0 where none were known.
+        abilities: Probability of each ability, (n, A), each in [0, 1]; None where none were known.
     """
 
     scores: FloatArray
     categories: FloatArray
+    abilities: FloatArray | None = None
 
 
 class Classifier(ABC):
     """Learns the expected score of each expert for an instruction.
 
     Constructor arguments are hyper-parameters, stored untouched; all chance comes from `seed`. `fit` sets
-    `experts_` and `category_names_`, whose order the columns of a `Prediction` follow.
+    `experts_`, `category_names_` and `ability_names_`, whose order the columns of a `Prediction` follow.
     """
 
     #: Registered name.
@@ -39,6 +41,7 @@ class Classifier(ABC):
 
     experts_: tuple[str, ...]
     category_names_: tuple[str, ...]
+    ability_names_: tuple[str, ...] = ()
 
     @abstractmethod
     def fit(self, train: TrainingData, validation: TrainingData) -> "Classifier":
@@ -49,7 +52,7 @@ class Classifier(ABC):
 
     @abstractmethod
     def predict(self, texts: Sequence[str]) -> Prediction:
-        """Return expected scores and category probabilities, one row per text; no text gives zero rows."""
+        """Return expected scores, category and ability probabilities, a row per text; no text gives zero rows."""
 
     @abstractmethod
     def save(self, folder: Path) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_build import Price
+from mixture_training.src.ability_head import LIKELY, ability_targets
 from mixture_training.src.artifacts import ExpertCard, Router
 from mixture_training.src.classifier import Classifier
 from mixture_training.src.costs import CostModel
 from mixture_training.src.metrics.bootstrap import mean_interval, paired_difference
+from mixture_training.src.metrics.multi_label import f1_per_label, macro_f1
 from mixture_training.src.metrics.references import best_column, known_means, oracle, pick, random_values
 from mixture_training.src.metrics.routing import gap_closed
 from mixture_training.src.policy import parse_policy
@@ -120,7 +122,7 @@ def judge(
             "cost": None if np.isnan(cost) else float(cost),
         }
 
-    return {
+    judged: dict[str, Any] = {
         "instructions": len(rows),
         "policy": policy,
         "best_single_name": rows.experts[best],
@@ -132,6 +134,21 @@ def judge(
         "gap_closed": _or_none(gap_closed(routed, alone, top)),
         "unscored": int(np.isnan(routed).sum()),
         "shares": _shares(chosen, rows.experts),
+    }
+    if prediction.abilities is not None:
+        judged["abilities"] = _judge_abilities(prediction.abilities, classifier.ability_names_, rows)
+    return judged
+
+
+def _judge_abilities(probabilities: FloatArray, names: tuple[str, ...], rows: TrainingData) -> dict[str, Any]:
+    """Return the F1 of each ability and their mean, over the rows whose abilities are known."""
+    truth = ability_targets(rows, names)
+    given = probabilities > LIKELY
+    each = f1_per_label(truth, given)
+    return {
+        "instructions": sum(abilities is not None for abilities in rows.abilities),
+        "macro_f1": _or_none(macro_f1(truth, given)),
+        "f1": {name: _or_none(float(value)) for name, value in zip(names, each, strict=True)},
     }
 
 

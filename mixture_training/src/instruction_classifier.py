@@ -1,4 +1,4 @@
-"""A transformer that learns what each expert will score and what kind of instruction it is, end to end."""
+"""A transformer that learns what experts will score, what kind an instruction is and what it asks for, end to end."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dataset_build import ConfigError
+from mixture_training.src.ability_head import ability_targets, sigmoid
 from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.pretrained import (
     EMBEDDED,
@@ -41,7 +42,9 @@ _OPTIONS = (
 
 
 class TransformerClassifier(Classifier):
-    """Fine-tuned with the Hugging Face Trainer: masked cross-entropy on scores, cross-entropy on categories.
+    """Fine-tuned with the Hugging Face Trainer: masked cross-entropy on scores and abilities, that on categories.
+
+    The loss is that of the scores plus half of that of the categories and half of that of the abilities, where known.
 
     Args:
         model: `minilm` (embedded, no download), a hub id, or a folder.
@@ -96,8 +99,9 @@ class TransformerClassifier(Classifier):
 
         set_seed(self.seed)
         self.experts_ = train.experts
-        self.category_names_ = train.category_names
-        self._network: MultiTaskModel = MultiTaskModel(encoder, train.expert_means(), len(self.category_names_))
+        self.category_names_, self.ability_names_ = train.category_names, train.ability_names
+        rates = np.nanmean(ability_targets(train, self.ability_names_), axis=0) if self.ability_names_ else None
+        self._network: MultiTaskModel = MultiTaskModel(encoder, train.expert_means(), len(self.category_names_), rates)
         if self.checkpoints is not None:
             self._train(train, validation, self.checkpoints)
         else:
@@ -112,6 +116,7 @@ class TransformerClassifier(Classifier):
 
         scores = np.zeros((len(texts), self._network.score_head.out_features))
         categories = np.zeros((len(texts), len(self.category_names_)))
+        abilities = np.zeros((len(texts), len(self.ability_names_))) if self.ability_names_ else None
         device = next(self._network.parameters()).device
         ids = token_ids(self._tokenizer, texts, self.max_tokens)
         for rows, batch in same_length_batches(ids, 64):
@@ -121,7 +126,9 @@ class TransformerClassifier(Classifier):
             scores[rows] = torch.sigmoid(output["score_logits"].float()).cpu().numpy()
             if self.category_names_:
                 categories[rows] = softmax(output["category_logits"].double().cpu().numpy())
-        return Prediction(as_scores(scores), categories)
+            if abilities is not None:
+                abilities[rows] = sigmoid(output["ability_logits"].double().cpu().numpy())
+        return Prediction(as_scores(scores), categories, abilities)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the tokenizer, the encoder (safetensors) and the heads (npz)."""
@@ -129,12 +136,15 @@ class TransformerClassifier(Classifier):
         heads = {"score_weight": network.score_head.weight, "score_bias": network.score_head.bias}
         if network.category_head is not None:
             heads |= {"category_weight": network.category_head.weight, "category_bias": network.category_head.bias}
+        if network.ability_head is not None:
+            heads |= {"ability_weight": network.ability_head.weight, "ability_bias": network.ability_head.bias}
         (folder / "encoder").mkdir()
         save_pretrained(self._tokenizer, network.encoder, folder / "encoder")
         np.savez(folder / "heads.npz", **{name: value.detach().cpu().numpy() for name, value in heads.items()})
         return {
             "options": {name: getattr(self, name) for name in _OPTIONS},
             "category_names": list(self.category_names_),
+            "ability_names": list(self.ability_names_),
             "epochs_trained": self._epochs_trained,
         }
 
@@ -148,17 +158,17 @@ class TransformerClassifier(Classifier):
 
         classifier = cls(**state["options"])
         classifier.category_names_ = tuple(state["category_names"])
+        classifier.ability_names_ = tuple(state.get("ability_names", ()))
         classifier._epochs_trained = state["epochs_trained"]
         classifier._tokenizer = tokenizer
         with np.load(folder / "heads.npz", allow_pickle=False) as arrays:
-            network = MultiTaskModel(encoder, np.full(len(arrays["score_bias"]), 0.5), len(state["category_names"]))
-            network.score_head.load_state_dict(
-                {"weight": torch.tensor(arrays["score_weight"]), "bias": torch.tensor(arrays["score_bias"])}
-            )
-            if network.category_head is not None:
-                network.category_head.load_state_dict(
-                    {"weight": torch.tensor(arrays["category_weight"]), "bias": torch.tensor(arrays["category_bias"])}
-                )
+            means, rates = (np.full(size, 0.5) for size in (len(arrays["score_bias"]), len(classifier.ability_names_)))
+            network = MultiTaskModel(encoder, means, len(classifier.category_names_), rates)
+            heads = {"score": network.score_head, "category": network.category_head, "ability": network.ability_head}
+            for name, head in heads.items():
+                if head is not None:
+                    weight, bias = (torch.tensor(arrays[f"{name}_{part}"]) for part in ("weight", "bias"))
+                    head.load_state_dict({"weight": weight, "bias": bias})
         classifier._network = network.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         return classifier
 
@@ -187,7 +197,10 @@ class TransformerClassifier(Classifier):
         """Return what must be the same for a checkpoint to be gone on from."""
         texts = hashlib.sha256("\0".join(train.texts).encode("utf-8", "surrogatepass")).hexdigest()
         options = {name: getattr(self, name) for name in ("model", "batch_size", "max_tokens", "seed")}
-        return {**options, "experts": list(train.experts), "categories": list(train.category_names), "train": texts}
+        run = {**options, "experts": list(train.experts), "categories": list(train.category_names), "train": texts}
+        if train.ability_names:  # what was begun before there were abilities can be gone on from
+            run["abilities"] = list(train.ability_names)
+        return run
 
     def _check_same_run(self, train: TrainingData, file: Path) -> None:
         """Raise unless the checkpoints beside `file` are of a training on the same rows with the same options."""
@@ -206,7 +219,8 @@ class TransformerClassifier(Classifier):
         from mixture_training.src.multi_task import Rows
 
         ids = token_ids(self._tokenizer, data.texts, self.max_tokens)
-        return Rows(ids, data.scores, category_codes(data, self.category_names_).tolist())
+        codes = category_codes(data, self.category_names_).tolist()
+        return Rows(ids, data.scores, codes, ability_targets(data, self.ability_names_))
 
     def _trainer(self, train: "Rows", validation: "Rows | None", folder: Path) -> "Trainer":
         import torch
@@ -238,7 +252,7 @@ class TransformerClassifier(Classifier):
             metric_for_best_model="eval_loss" if judged else None,
             greater_is_better=False if judged else None,
             prediction_loss_only=True,
-            label_names=["scores", "categories"],
+            label_names=["scores", "categories", "abilities"],
             remove_unused_columns=False,
             logging_strategy="epoch",
             report_to="none",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mixture_training.src.ability_head import AbilityHead
 from mixture_training.src.category_head import CategoryHead
 from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.encoders.factory import load_encoder, make_encoder, save_encoder
@@ -39,7 +40,7 @@ class LinearClassifier(Classifier):
         """Learn from every row that has a score, expert by expert; `validation` is not needed."""
         check_learnable(train)
         self.experts_ = train.experts
-        self.category_names_ = train.category_names
+        self.category_names_, self.ability_names_ = train.category_names, train.ability_names
         self._encoder = make_encoder(self.encoder).fit(train.texts)
         vectors = self._encoder.encode(train.texts).astype(np.float64)
         known = ~np.isnan(train.scores)
@@ -51,21 +52,28 @@ class LinearClassifier(Classifier):
             solved = ridge(vectors[mask], train.scores[np.ix_(mask, group)])
             self._weights[:, group], self._bias[group], self._alphas[group] = solved
         self._categories = CategoryHead.fit(vectors, train)
+        self._abilities = AbilityHead.fit(vectors, train)
         return self
 
     def predict(self, texts: Sequence[str]) -> Prediction:
         """Return the regression's values, clipped to [0, 1]."""
         vectors = self._encoder.encode(texts).astype(np.float64)
-        return Prediction(as_scores(vectors @ self._weights + self._bias), self._categories.predict(vectors))
+        return Prediction(
+            as_scores(vectors @ self._weights + self._bias),
+            self._categories.predict(vectors),
+            self._abilities.predict(vectors),
+        )
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write encoder, weights and category head."""
+        """Write encoder, weights and heads."""
         np.savez(folder / "linear.npz", weights=self._weights, bias=self._bias, alphas=self._alphas)
         self._categories.save(folder / "categories.npz")
+        self._abilities.save(folder)
         return {
             "encoder": self.encoder,
             "seed": self.seed,
             "category_names": list(self._categories.names),
+            "ability_names": list(self._abilities.names),
             "saved_encoder": save_encoder(self._encoder, folder / "encoder"),
         }
 
@@ -78,6 +86,7 @@ class LinearClassifier(Classifier):
             classifier._weights, classifier._bias = arrays["weights"], arrays["bias"]
             classifier._alphas = arrays["alphas"]
         classifier._categories = CategoryHead.load(folder / "categories.npz", tuple(state["category_names"]))
+        classifier._abilities = AbilityHead.load(folder, tuple(state.get("ability_names", ())))
         return classifier
 
     def diagnostics(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from dataset_build import ConfigError, ExpertConfig
+from mixture_training.src.ability_head import AbilityHead
 from mixture_training.src.category_head import CategoryHead
 from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.encoders.factory import load_encoder, make_encoder, save_encoder
@@ -32,7 +33,7 @@ class LLMClassifier(Classifier):
         examples: How many solved examples from train it is shown.
         calibration_rows: At most this many validation (then train) rows are asked about to learn what a choice
             is worth; each is one call.
-        encoder: For the category probabilities.
+        encoder: For the category and ability probabilities.
         seed: Of examples and calibration rows.
     """
 
@@ -60,7 +61,7 @@ class LLMClassifier(Classifier):
             )
         check_learnable(train)
         self.experts_ = train.experts
-        self.category_names_ = train.category_names
+        self.category_names_, self.ability_names_ = train.category_names, train.ability_names
         self._config = parse_llm(self.llm)
         self._means = train.expert_means()
         shown = self._pick_examples(train)
@@ -73,7 +74,8 @@ class LLMClassifier(Classifier):
         self._outside = 0
         self._table = table(choices, asked[1], self._means)
         self._encoder = make_encoder(self.encoder).fit(train.texts)
-        self._categories = CategoryHead.fit(self._encoder.encode(train.texts).astype(np.float64), train)
+        vectors = self._encoder.encode(train.texts).astype(np.float64)
+        self._categories, self._abilities = CategoryHead.fit(vectors, train), AbilityHead.fit(vectors, train)
         return self
 
     def predict(self, texts: Sequence[str]) -> Prediction:
@@ -84,12 +86,13 @@ class LLMClassifier(Classifier):
         scores = np.tile(self._means, (len(texts), 1))
         scores[~outside] = choices[~outside] @ self._table
         vectors = self._encoder.encode(texts).astype(np.float64)
-        return Prediction(as_scores(scores), self._categories.predict(vectors))
+        return Prediction(as_scores(scores), self._categories.predict(vectors), self._abilities.predict(vectors))
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the table, the prompt and the category head; the language model itself stays where it is."""
+        """Write the table, the prompt and the heads; the language model itself stays where it is."""
         np.savez(folder / "llm.npz", table=self._table, means=self._means)
         self._categories.save(folder / "categories.npz")
+        self._abilities.save(folder)
         return {
             "options": {
                 "llm": self._config.model_dump(exclude_none=True),
@@ -100,6 +103,7 @@ class LLMClassifier(Classifier):
             },
             "experts": list(self.experts_),
             "category_names": list(self._categories.names),
+            "ability_names": list(self._abilities.names),
             "preamble": self._preamble,
             "asked_in_fit": self._asked_in_fit,
             "outside_in_fit": self._outside_in_fit,
@@ -119,6 +123,7 @@ class LLMClassifier(Classifier):
             classifier._table, classifier._means = arrays["table"], arrays["means"]
         classifier._encoder = load_encoder(folder / "encoder", state["saved_encoder"])
         classifier._categories = CategoryHead.load(folder / "categories.npz", tuple(state["category_names"]))
+        classifier._abilities = AbilityHead.load(folder, tuple(state.get("ability_names", ())))
         classifier._chooser = make_chooser(classifier._config, classifier.experts_)
         return classifier
 

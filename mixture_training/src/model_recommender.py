@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mixture_training.src.ability_head import LIKELY
 from mixture_training.src.policy import CostWeightPolicy, IndexArray, Policy, parse_policy
 from mixture_training.src.training_data import FloatArray
 
@@ -36,6 +37,7 @@ class Recommendation:
         category: The likeliest category; None for a router trained without categories.
         confidence: The probability of that category; None likewise.
         policy: The policy that ranked.
+        abilities: What it likely asks for; None for a router trained without abilities.
     """
 
     expert: str
@@ -44,6 +46,7 @@ class Recommendation:
     category: str | None
     confidence: float | None
     policy: str
+    abilities: tuple[str, ...] | None = None
 
     @property
     def expected_score(self) -> float:
@@ -68,6 +71,7 @@ class RoutingTable:
         categories: The likeliest category of each, None without categories.
         confidences: Its probability, NaN without categories, (n,).
         policy: The policy that ranked.
+        abilities: The likely abilities of each, None without abilities.
     """
 
     experts: tuple[str, ...]
@@ -77,6 +81,7 @@ class RoutingTable:
     categories: tuple[str | None, ...]
     confidences: FloatArray
     policy: Policy
+    abilities: tuple[tuple[str, ...] | None, ...] = ()
 
 
 class Recommender:
@@ -112,8 +117,16 @@ class Recommender:
             confidences: FloatArray = prediction.categories[np.arange(len(texts)), best]
         else:
             categories, confidences = (None,) * len(texts), np.full(len(texts), np.nan)
-        ranking = chosen_policy.rank(prediction.scores, costs)
-        return RoutingTable(self.experts, prediction.scores, costs, ranking, categories, confidences, chosen_policy)
+        return RoutingTable(
+            experts=self.experts,
+            scores=prediction.scores,
+            costs=costs,
+            ranking=chosen_policy.rank(prediction.scores, costs),
+            categories=categories,
+            confidences=confidences,
+            policy=chosen_policy,
+            abilities=likely_abilities(prediction.abilities, self._router.classifier.ability_names_, len(texts)),
+        )
 
     def recommend(self, texts: Sequence[str], *, policy: str | Policy | None = None) -> list[Recommendation]:
         """Return one recommendation per text.
@@ -136,9 +149,25 @@ class Recommender:
                     category=category,
                     confidence=None if np.isnan(confidence) else float(confidence),
                     policy=str(table.policy),
+                    abilities=table.abilities[row],
                 )
             )
         return recommendations
+
+
+def likely_abilities(
+    probabilities: FloatArray | None, names: Sequence[str], rows: int
+) -> tuple[tuple[str, ...] | None, ...]:
+    """Return the abilities whose probability is above one half, for each row; None where there is none to tell.
+
+    Args:
+        probabilities: (rows, A); None for a classifier that was trained without abilities.
+        names: The columns.
+        rows: How many.
+    """
+    if probabilities is None or not names:
+        return (None,) * rows
+    return tuple(tuple(name for name, share in zip(names, row, strict=True) if share > LIKELY) for row in probabilities)
 
 
 def explain(ranking: Sequence[Option], policy: Policy) -> str:

@@ -47,6 +47,7 @@ class MoEResult:
         expected_score: What the router expected of the expert that answered.
         reason: Why the first expert tried was recommended.
         policy: How score and cost were traded.
+        abilities: What the router thinks the instruction asks for; None for one trained without abilities.
     """
 
     response: str
@@ -61,6 +62,7 @@ class MoEResult:
     expected_score: float
     reason: str
     policy: str
+    abilities: tuple[str, ...] | None = None
 
 
 class MoEController:
@@ -367,6 +369,7 @@ class MoEController:
             expected_score=answered.expected_score,
             reason=recommendation.reason,
             policy=recommendation.policy,
+            abilities=recommendation.abilities,
         )
 
 

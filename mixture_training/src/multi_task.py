@@ -1,4 +1,4 @@
-"""The torch side of the transformer classifier: one encoder, a head for scores, a head for categories.
+"""The torch side of the transformer classifier: one encoder, heads for scores, categories, abilities.
 
 Imported only where a transformer is trained or run, because it imports torch.
 """
@@ -11,32 +11,42 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mixture_training.src.ability_head import logit
 from mixture_training.src.training_data import FloatArray
 
-#: Weight of the category loss beside the score loss.
-_CATEGORY_WEIGHT = 0.5
+#: Weights of the category and the ability loss beside the score loss.
+_CATEGORY_WEIGHT, _ABILITY_WEIGHT = 0.5, 0.5
 
 
 class MultiTaskModel(nn.Module):  # type: ignore[misc]
-    """Mean-pooled encoder states to a logit per expert and a logit per category.
+    """Mean-pooled encoder states to a logit per expert, per category and per ability.
 
     Args:
         encoder: A transformer encoder with `config.hidden_size`.
         expert_means: Mean score per expert: where training starts from.
         categories: How many; 0 means no category head.
+        ability_rates: Share of the instructions that ask for each ability: where training starts from. None means no
+            ability head.
     """
 
-    def __init__(self, encoder: Any, expert_means: FloatArray, categories: int) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        encoder: Any,  # noqa: ANN401
+        expert_means: FloatArray,
+        categories: int,
+        ability_rates: FloatArray | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.dropout = nn.Dropout(0.1)
         width = int(encoder.config.hidden_size)
         self.score_head = nn.Linear(width, len(expert_means))
         self.category_head = nn.Linear(width, categories) if categories else None
-        level = np.clip(expert_means, 0.02, 0.98)
-        with torch.no_grad():
-            self.score_head.weight.mul_(0.1)
-            self.score_head.bias.copy_(torch.tensor(np.log(level / (1 - level)), dtype=torch.float32))
+        _start_at(self.score_head, expert_means)
+        self.ability_head: nn.Linear | None = None
+        if ability_rates is not None and len(ability_rates):
+            self.ability_head = nn.Linear(width, len(ability_rates))
+            _start_at(self.ability_head, ability_rates)
 
     def forward(
         self,
@@ -44,6 +54,7 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
         attention_mask: torch.Tensor,
         scores: torch.Tensor | None = None,
         categories: torch.Tensor | None = None,
+        abilities: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Return the logits, and the loss where the targets are given.
 
@@ -52,6 +63,7 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
             attention_mask: (n, tokens), 0 for padding.
             scores: (n, E), NaN where there is none.
             categories: (n,), -1 where it is unknown.
+            abilities: (n, A), rows of NaN where they are unknown.
         """
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
@@ -59,20 +71,23 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
         output = {"score_logits": self.score_head(pooled)}
         if self.category_head is not None:
             output["category_logits"] = self.category_head(pooled)
+        if self.ability_head is not None:
+            output["ability_logits"] = self.ability_head(pooled)
         if scores is not None:
-            output["loss"] = self._loss(output, scores, categories)
+            output["loss"] = self._loss(output, scores, categories, abilities)
         return output
 
     def _loss(
-        self, output: dict[str, torch.Tensor], scores: torch.Tensor, categories: torch.Tensor | None
+        self,
+        output: dict[str, torch.Tensor],
+        scores: torch.Tensor,
+        categories: torch.Tensor | None,
+        abilities: torch.Tensor | None,
     ) -> torch.Tensor:
-        """Return binary cross-entropy over the known scores plus cross-entropy over the known categories."""
-        known = ~torch.isnan(scores)
-        logits = output["score_logits"].float()
-        cells = functional.binary_cross_entropy_with_logits(
-            logits, torch.where(known, scores, torch.zeros_like(scores)), reduction="none"
-        )
-        loss = (cells * known).sum() / known.sum().clamp(min=1)
+        """Return binary cross-entropy over the known scores, plus that of the other tasks by their weights."""
+        loss = _masked_entropy(output["score_logits"], scores)
+        if self.ability_head is not None and abilities is not None:
+            loss = loss + _ABILITY_WEIGHT * _masked_entropy(output["ability_logits"], abilities)
         if self.category_head is not None and categories is not None:
             labelled = (categories >= 0).sum().clamp(min=1)
             entropy = functional.cross_entropy(
@@ -96,6 +111,22 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
         ]
 
 
+def _start_at(head: nn.Linear, rates: FloatArray) -> None:
+    """Make a new head say `rates` of everything, nearly."""
+    with torch.no_grad():
+        head.weight.mul_(0.1)
+        head.bias.copy_(torch.tensor(logit(rates), dtype=torch.float32))
+
+
+def _masked_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the mean binary cross-entropy over the targets that are not NaN; 0 where all are."""
+    known = ~torch.isnan(targets)
+    cells = functional.binary_cross_entropy_with_logits(
+        logits.float(), torch.where(known, targets, torch.zeros_like(targets)), reduction="none"
+    )
+    return (cells * known).sum() / known.sum().clamp(min=1)
+
+
 class Rows(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
     """Tokenised instructions with their targets.
 
@@ -103,18 +134,27 @@ class Rows(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
         ids: Token ids per instruction.
         scores: (n, E), NaN where there is none.
         categories: (n,), -1 where it is unknown.
+        abilities: (n, A), rows of NaN where they are unknown.
     """
 
-    def __init__(self, ids: Sequence[list[int]], scores: FloatArray, categories: Sequence[int]) -> None:
+    def __init__(
+        self, ids: Sequence[list[int]], scores: FloatArray, categories: Sequence[int], abilities: FloatArray
+    ) -> None:
         self._ids = list(ids)
         self._scores = torch.tensor(scores, dtype=torch.float32)
         self._categories = torch.tensor(np.asarray(categories), dtype=torch.long)
+        self._abilities = torch.tensor(abilities, dtype=torch.float32)
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"input_ids": self._ids[row], "scores": self._scores[row], "categories": self._categories[row]}
+        return {
+            "input_ids": self._ids[row],
+            "scores": self._scores[row],
+            "categories": self._categories[row],
+            "abilities": self._abilities[row],
+        }
 
 
 class Collator:
@@ -140,4 +180,5 @@ class Collator:
             "attention_mask": mask,
             "scores": torch.stack([row["scores"] for row in rows]),
             "categories": torch.stack([row["categories"] for row in rows]),
+            "abilities": torch.stack([row["abilities"] for row in rows]),
         }

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mixture_training.src.ability_head import ability_targets
 from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.encoders.base import Embeddings
 from mixture_training.src.encoders.factory import load_encoder, make_encoder, save_encoder
@@ -55,12 +56,13 @@ class NeighboursClassifier(Classifier):
         """Keep the training vectors and choose by leave-one-out error; `validation` is not needed."""
         check_learnable(train)
         self.experts_ = train.experts
-        self.category_names_ = train.category_names
+        self.category_names_, self.ability_names_ = train.category_names, train.ability_names
         self._encoder = make_encoder(self.encoder).fit(train.texts)
         self._vectors = _unit(self._encoder.encode(train.texts))
         self._scores = train.scores
         self._codes = category_codes(train, train.category_names)
         self._means = train.expert_means()
+        self._abilities = ability_targets(train, train.ability_names)
         self._chosen = self._choose()
         return self
 
@@ -70,11 +72,15 @@ class NeighboursClassifier(Classifier):
         count, temperature = self._chosen
         scores = np.empty((len(texts), len(self._means)))
         categories = np.empty((len(texts), len(self.category_names_)))
+        rates = np.nanmean(self._abilities, axis=0) if self.ability_names_ else np.empty(0)
+        abilities = np.empty((len(texts), len(rates))) if self.ability_names_ else None
         for rows, similarity, nearest in self._search(queries, count):
             weights = _weights(similarity, temperature)
-            scores[rows] = self._average(weights, nearest)
+            scores[rows] = _average(weights, self._scores[nearest], self._means)
             categories[rows] = self._votes(weights, nearest)
-        return Prediction(as_scores(scores), categories)
+            if abilities is not None:
+                abilities[rows] = _average(weights, self._abilities[nearest], rates)
+        return Prediction(as_scores(scores), categories, None if abilities is None else as_scores(abilities))
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write encoder, training vectors and their scores."""
@@ -84,6 +90,7 @@ class NeighboursClassifier(Classifier):
             scores=self._scores,
             codes=self._codes,
             means=self._means,
+            abilities=self._abilities,
         )
         return {
             "encoder": self.encoder,
@@ -92,6 +99,7 @@ class NeighboursClassifier(Classifier):
             "seed": self.seed,
             "chosen": list(self._chosen),
             "category_names": list(self.category_names_),
+            "ability_names": list(self.ability_names_),
             "saved_encoder": save_encoder(self._encoder, folder / "encoder"),
         }
 
@@ -100,10 +108,15 @@ class NeighboursClassifier(Classifier):
         """Return the classifier that `save` wrote."""
         classifier = cls(state["encoder"], state["neighbours"], state["temperature"], state["seed"])
         classifier.category_names_ = tuple(state["category_names"])
+        classifier.ability_names_ = tuple(state.get("ability_names", ()))
         classifier._encoder = load_encoder(folder / "encoder", state["saved_encoder"])
         with np.load(folder / "neighbours.npz", allow_pickle=False) as arrays:
             classifier._vectors, classifier._scores = arrays["vectors"], arrays["scores"]
             classifier._codes, classifier._means = arrays["codes"], arrays["means"]
+            if classifier.ability_names_:
+                classifier._abilities = arrays["abilities"]
+            else:
+                classifier._abilities = np.empty((len(classifier._scores), 0))
         classifier._chosen = (int(state["chosen"][0]), float(state["chosen"][1]))
         return classifier
 
@@ -126,7 +139,8 @@ class NeighboursClassifier(Classifier):
             for i, count in enumerate(counts):
                 for j, temperature in enumerate(temperatures):
                     weights = _weights(similarity[:, :count], temperature)
-                    errors[i, j] += np.nansum((self._average(weights, nearest[:, :count]) - truth) ** 2)
+                    averaged = _average(weights, self._scores[nearest[:, :count]], self._means)
+                    errors[i, j] += np.nansum((averaged - truth) ** 2)
         best = divmod(int(errors.argmin()), len(temperatures))
         return counts[best[0]], temperatures[best[1]]
 
@@ -147,14 +161,6 @@ class NeighboursClassifier(Classifier):
             order = np.argsort(-values, axis=1, kind="stable")
             yield rows, np.take_along_axis(values, order, axis=1), np.take_along_axis(kept, order, axis=1)
 
-    def _average(self, weights: FloatArray, nearest: npt.NDArray[np.intp]) -> FloatArray:
-        """Return (rows, E) weighted means; a missing score has no weight."""
-        scores = self._scores[nearest]
-        known = ~np.isnan(scores)
-        total = np.einsum("rk,rke->re", weights, np.where(known, scores, 0.0)) + _PRIOR * self._means
-        averaged: FloatArray = total / (np.einsum("rk,rke->re", weights, known.astype(np.float64)) + _PRIOR)
-        return averaged
-
     def _votes(self, weights: FloatArray, nearest: npt.NDArray[np.intp]) -> FloatArray:
         """Return (rows, C) shares of the neighbours' weight; equal shares where no neighbour has a category."""
         names = len(self.category_names_)
@@ -169,6 +175,20 @@ def _unit(vectors: Embeddings) -> Embeddings:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Embeddings = vectors / np.maximum(lengths, np.float32(1e-9))
     return unit
+
+
+def _average(weights: FloatArray, values: FloatArray, means: FloatArray) -> FloatArray:
+    """Return the weighted means of the neighbours' values, (rows, V); a missing value has no weight.
+
+    Args:
+        weights: (rows, k).
+        values: (rows, k, V).
+        means: (V,), which the neighbours' means are shrunk to.
+    """
+    known = ~np.isnan(values)
+    total = np.einsum("rk,rke->re", weights, np.where(known, values, 0.0)) + _PRIOR * means
+    averaged: FloatArray = total / (np.einsum("rk,rke->re", weights, known.astype(np.float64)) + _PRIOR)
+    return averaged
 
 
 def _weights(similarity: FloatArray, temperature: float) -> FloatArray:

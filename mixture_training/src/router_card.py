@@ -78,6 +78,18 @@ def _evaluation(metrics: Mapping[str, Any]) -> list[str]:
         f"Against the best single expert: {ahead['value']:+.3f} "
         f"({ahead['low']:+.3f} to {ahead['high']:+.3f}, paired bootstrap), "
         f"over {metrics['instructions']} instructions, policy `{metrics['policy']}`.",
+        *_abilities(metrics.get("abilities")),
+    ]
+
+
+def _abilities(metrics: Mapping[str, Any] | None) -> list[str]:
+    if metrics is None or metrics["macro_f1"] is None:
+        return []
+    known = ", ".join(f"{name} {value:.2f}" for name, value in metrics["f1"].items() if value is not None)
+    return [
+        "",
+        f"Abilities are told with a macro-F1 of {metrics['macro_f1']:.3f}, over the {metrics['instructions']} "
+        f"instructions whose abilities are known: {_cell(known)}.",
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dataset_build import DataError, labels_of, matrix_of, read_dataset_json, read_table
+from dataset_build import DataError, labels_of, matrix_of, parse_abilities, read_dataset_json, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +36,7 @@ class TrainingData:
         costs: (n, E), USD per call; NaN where unknown.
         latencies: (n, E), seconds; NaN where unknown.
         descriptions: One line per expert, for a routing language model; may be empty.
+        abilities: The abilities each asks for, or None where they are unknown, length n; empty means all unknown.
     """
 
     ids: tuple[str, ...]
@@ -47,6 +48,13 @@ class TrainingData:
     costs: FloatArray
     latencies: FloatArray
     descriptions: tuple[str, ...] = ()
+    abilities: tuple[tuple[str, ...] | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.abilities:
+            object.__setattr__(self, "abilities", (None,) * len(self.ids))
+        if len(self.abilities) != len(self.ids):
+            raise ValueError(f"{len(self.ids)} instructions and the abilities of {len(self.abilities)}.")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,6 +63,11 @@ class TrainingData:
     def category_names(self) -> tuple[str, ...]:
         """The distinct known categories, sorted."""
         return tuple(sorted({category for category in self.categories if category is not None}))
+
+    @property
+    def ability_names(self) -> tuple[str, ...]:
+        """The distinct known abilities, sorted."""
+        return tuple(sorted({name for abilities in self.abilities for name in abilities or ()}))
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "TrainingData":
         """Return the given rows (indices or a mask), all experts kept."""
@@ -68,6 +81,7 @@ class TrainingData:
             scores=self.scores[picked],
             costs=self.costs[picked],
             latencies=self.latencies[picked],
+            abilities=tuple(self.abilities[i] for i in picked),
         )
 
     def split(self, name: str) -> "TrainingData":
@@ -104,7 +118,17 @@ def from_frame(frame: "pd.DataFrame", *, expert_descriptions: Mapping[str, str] 
         costs=matrix_of(frame, "cost", labels.ids, experts),
         latencies=matrix_of(frame, "latency_s", labels.ids, experts),
         descriptions=tuple(described.get(expert, "") for expert in experts),
+        abilities=_abilities(frame) if "abilities" in frame else (),
     )
+
+
+def _abilities(frame: "pd.DataFrame") -> tuple[tuple[str, ...] | None, ...]:
+    """Return the abilities of each instruction: those of its first row that tells them."""
+    known: dict[str, tuple[str, ...] | None] = {}
+    for key, cell in zip(frame["instruction_id"], frame["abilities"], strict=True):
+        if known.get(key) is None:
+            known[key] = parse_abilities(cell, where=f"Instruction {key}: abilities")
+    return tuple(known.values())
 
 
 def load_training_data(path: str | Path, *, columns: Mapping[str, str] | None = None, seed: int = 0) -> TrainingData:

@@ -162,6 +162,7 @@ def _with_feedback(data: TrainingData, feedback: Sequence[ScoredInstruction]) ->
         texts=data.texts + texts,
         # The category was only predicted: learning from it would teach the classifier its own mistakes.
         categories=data.categories + (None,) * len(texts),
+        abilities=data.abilities + (None,) * len(texts),
         splits=data.splits + ("train",) * len(texts),
         scores=np.vstack([data.scores, scores]),
         costs=np.vstack([data.costs, costs]),

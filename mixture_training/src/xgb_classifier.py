@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_build import MissingDependencyError
+from mixture_training.src.ability_head import AbilityHead
 from mixture_training.src.category_head import CategoryHead
 from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.encoders.base import Embeddings
@@ -62,7 +63,7 @@ class XGBoostClassifier(Classifier):
         _require_xgboost()
         check_learnable(train)
         self.experts_ = train.experts
-        self.category_names_ = train.category_names
+        self.category_names_, self.ability_names_ = train.category_names, train.ability_names
         self._encoder = make_encoder(self.encoder).fit(train.texts)
         vectors = self._encoder.encode(train.texts)
         held_out = self._encoder.encode(validation.texts)
@@ -71,6 +72,7 @@ class XGBoostClassifier(Classifier):
             for column in range(len(train.experts))
         ]
         self._categories = CategoryHead.fit(vectors.astype(np.float64), train)
+        self._abilities = AbilityHead.fit(vectors.astype(np.float64), train)
         return self
 
     def predict(self, texts: Sequence[str]) -> Prediction:
@@ -81,13 +83,15 @@ class XGBoostClassifier(Classifier):
             matrix = _matrix(vectors)
             for column, booster in enumerate(self._boosters):
                 scores[:, column] = booster.predict(matrix)
-        return Prediction(as_scores(scores), self._categories.predict(vectors.astype(np.float64)))
+        exact = vectors.astype(np.float64)
+        return Prediction(as_scores(scores), self._categories.predict(exact), self._abilities.predict(exact))
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write one UBJ file per expert, the encoder and the category head."""
+        """Write one UBJ file per expert, the encoder and the heads."""
         for column, booster in enumerate(self._boosters):
             booster.save_model(folder / f"expert_{column}.ubj")
         self._categories.save(folder / "categories.npz")
+        self._abilities.save(folder)
         return {
             "options": {
                 "encoder": self.encoder,
@@ -99,6 +103,7 @@ class XGBoostClassifier(Classifier):
             },
             "experts": len(self._boosters),
             "category_names": list(self._categories.names),
+            "ability_names": list(self._abilities.names),
             "saved_encoder": save_encoder(self._encoder, folder / "encoder"),
         }
 
@@ -116,6 +121,7 @@ class XGBoostClassifier(Classifier):
             booster.load_model(folder / f"expert_{column}.ubj")
             classifier._boosters.append(booster)
         classifier._categories = CategoryHead.load(folder / "categories.npz", tuple(state["category_names"]))
+        classifier._abilities = AbilityHead.load(folder, tuple(state.get("ability_names", ())))
         return classifier
 
     def diagnostics(self) -> dict[str, Any]:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from dataset_build import DataError
+from mixture_training.src.ability_head import ability_targets
 from mixture_training.src.classifier import Classifier, classifiers
+from mixture_training.src.metrics.multi_label import macro_f1
 from mixture_training.src.metrics.references import best_column, pick
 from tests.mixture_training.synthetic import make_data
 
@@ -60,6 +62,25 @@ def test_prediction_has_a_row_per_text_and_a_column_per_expert(name, fitted):
 
 
 @each_classifier
+def test_each_ability_has_a_probability_of_its_own(name, fitted):
+    classifier = fitted(name)
+    prediction = classifier.predict(TEST.texts[:7])
+    assert classifier.ability_names_ == TRAIN.ability_names == ("botany", "chemistry", "taste")
+    assert prediction.abilities is not None
+    assert prediction.abilities.shape == (7, 3)
+    assert np.isfinite(prediction.abilities).all()
+    assert (prediction.abilities >= 0).all()
+    assert (prediction.abilities <= 1).all()
+    assert classifier.predict([]).abilities.shape == (0, 3)
+
+
+@each_classifier
+def test_abilities_are_learned_from_the_rows_that_tell_them(name, fitted):
+    given = fitted(name).predict(TEST.texts).abilities > 0.5
+    assert macro_f1(ability_targets(TEST, TRAIN.ability_names), given) > 0.9
+
+
+@each_classifier
 def test_no_text_gives_no_row(name, fitted):
     prediction = fitted(name).predict([])
     assert prediction.scores.shape == (0, 3)
@@ -86,11 +107,22 @@ def test_saved_and_loaded_it_predicts_the_very_same(name, fitted, tmp_path):
     state = json.loads(json.dumps(classifier.save(tmp_path)))
     loaded = classifiers[name].load(tmp_path, state)
     loaded.experts_, loaded.category_names_ = classifier.experts_, classifier.category_names_
+    loaded.ability_names_ = classifier.ability_names_
     before, after = classifier.predict(TEST.texts), loaded.predict(TEST.texts)
     np.testing.assert_array_equal(before.scores, after.scores)
     np.testing.assert_array_equal(before.categories, after.categories)
+    np.testing.assert_array_equal(before.abilities, after.abilities)
     allowed = {".npz", ".json", ".onnx", ".safetensors", ".ubj", ".txt", ".jinja", ".model"}
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= allowed
+
+
+@each_classifier
+def test_a_classifier_saved_before_there_were_abilities_loads(name, options, tmp_path):
+    data = make_data(60)
+    bare = type(data)(**{**vars(data), "abilities": ()})
+    state = json.loads(json.dumps(classifiers[name](**options.get(name, {})).fit(bare, bare.take([])).save(tmp_path)))
+    del state["ability_names"]
+    assert classifiers[name].load(tmp_path, state).predict(["apple and pear"]).abilities is None
 
 
 @each_classifier
@@ -136,8 +168,10 @@ def test_categories_are_learned(name, fitted):
 @pytest.mark.parametrize("name", ["linear", "knn", "xgboost"])
 def test_without_validation_and_categories_it_still_fits(name, options):
     data = make_data(60, missing=0.0)
-    bare = type(data)(**{**vars(data), "categories": (None,) * 60})
+    bare = type(data)(**{**vars(data), "categories": (None,) * 60, "abilities": ()})
     classifier = classifiers[name](**options.get(name, {})).fit(bare, bare.take([]))
     prediction = classifier.predict(["apple and pear"])
     assert prediction.categories.shape == (1, 0)
+    assert prediction.abilities is None
+    assert classifier.ability_names_ == ()
     assert prediction.scores.argmax() == 0

@@ -144,6 +144,7 @@ def _as_json(recommendation: "Recommendation") -> dict[str, Any]:
         "expert": recommendation.expert,
         "category": recommendation.category,
         "confidence": recommendation.confidence,
+        "abilities": recommendation.abilities,
         "expected_score": first.expected_score,
         "expected_cost": first.expected_cost,
         "policy": recommendation.policy,
@@ -162,6 +163,8 @@ def _print(recommendation: "Recommendation") -> None:
     print(f"  {recommendation.reason}")
     if recommendation.category is not None:
         print(f"  category {recommendation.category} ({recommendation.confidence:.0%})")
+    if recommendation.abilities:
+        print(f"  asks for {', '.join(recommendation.abilities)}")
     width = max(len(option.expert) for option in recommendation.ranking)
     for option in recommendation.ranking:
         print(f"  {option.expert:<{width}}  {option.expected_score:.3f}  {usd(option.expected_cost)}")
