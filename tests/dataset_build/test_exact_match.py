@@ -134,3 +134,20 @@ def test_repetitive_answers_are_read_about_as_fast_as_plain_ones(read, text):
         return time.process_time() - started
 
     assert seconds(text) < 200 * seconds("plain words " * (len(text) // 12)) + 0.2
+
+
+def test_strict_lets_only_white_space_and_quotes_go():
+    strict = ExactMatch(strict=True)
+    for text, expected in (
+        ("'Abc d'", 1.0),
+        (' "Abc d"\n', 1.0),
+        ('{"answer": "Abc d"}', 1.0),
+        ("abc d", 0.0),
+        ("Abc  d", 0.0),
+    ):
+        assert strict.score(Instruction.create("?", reference="'Abc d'"), text).value == expected
+    assert strict.score(Instruction.create("?", reference="' x '"), '{"answer": " x "}').value == 1.0
+
+
+def test_the_field_answer_of_a_json_reply_counts():
+    assert score("exact_match", '```json\n{"reasoning": "…", "answer": "Oslo."}\n```', "oslo") == 1.0

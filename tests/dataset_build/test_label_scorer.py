@@ -88,3 +88,14 @@ def test_two_labels_side_by_side_settle_on_none(text):
 def test_rivals_may_come_as_the_text_of_a_cell(labels):
     assert score("red, or blue", "red", labels=labels) == 0.0
     assert score("It is red.", "red", labels=labels) == 1.0
+
+
+def test_a_bracketed_verdict_at_the_end_of_a_long_answer_counts():
+    checked = "No, 7 does not divide it. It is not even. " * 600
+    for end in ("\n\n[Yes]", 'Therefore, the answer is "[Yes]."', "\n(Yes)"):
+        assert score(checked + end, "yes") == 1.0
+        assert score(checked + end, "no") == 0.0
+
+
+def test_the_field_answer_of_a_json_reply_counts():
+    assert score('{"reasoning": "not negative, not neutral", "answer": "positive"}', "positive") == 1.0

@@ -101,3 +101,37 @@ def test_a_letter_that_is_ruled_out_or_one_of_two_scores_nothing(text):
 )
 def test_ruling_out_the_others_leaves_the_letter(text):
     assert score(text) == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Die richtige Antwort ist C.", "Antwort: C", "Die Antwort lautet (C), denn B ist falsch", "La réponse est C",
+        "La bonne réponse est la lettre C", "La respuesta correcta es C)", "La respuesta es la opción C",
+        "A resposta correta é a letra C", "La risposta corretta è C", "La risposta è la C", "Het antwoord is C",
+        "Ответ: C", "Правильный ответ — C", "Правильный ответ: С", "Odpowiedź: C", "Doğru cevap: C",
+        "答案是C", "答案：C。", "正确答案是C，因为B是柏林", "选C", "我选择C选项", "正解はCです", "答えはC",
+        "정답은 C입니다", "정답: C", "C번",
+        "الإجابة الصحيحة هي C", "الجواب: C", "सही उत्तर C है", "विकल्प C", "（C）", "Ｃ",
+    ],
+)  # fmt: skip
+def test_the_letter_is_found_in_many_languages(text):
+    assert score(text) == 1.0
+    assert score(text, "B") == 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"reasoning": "A is Rome.", "answer": "C"}', "\\(\\boxed{\\textbf{(C)}}\\)", "The correct option is C",
+        "the answer is c",
+        "Therefore, option (C) is correct.", "So the correct choice would be C", "**Answer:** C", "$\\textbf{C}$",
+        "The answer is a tricky one, but C it is.", "<think>A? B?</think>C",
+    ],
+)  # fmt: skip
+def test_the_letter_is_found_in_json_latex_and_long_sentences(text):
+    assert score(text) == 1.0
+
+
+def test_an_article_is_no_letter():
+    assert extract_letter("The answer is a city in the north") is None

@@ -23,8 +23,7 @@ _CAPITALS_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|\Z)|[。！？]+")
 #: What ends in a full stop without ending a sentence.
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|no|fig|e\.g|i\.e|u\.s|u\.k|a\.m|p\.m|inc|ltd|co|approx)|(?:\A|\s)[A-Z])\Z",
-    re.IGNORECASE,
+    r"(?:\b(?i:mr|mrs|ms|dr|prof|st|jr|sr|vs|no|fig|e\.g|i\.e|u\.s|u\.k|a\.m|p\.m|inc|ltd|co|approx)|(?:\A|\s)[A-Z])\Z",
 )
 _POSTSCRIPTS = {"P.S.": r"p\.\s?s\.", "P.P.S": r"p\.\s?p\.\s?s"}
 #: Codes that py3langid tells apart and instructions do not: Cantonese, and the two ways of writing Norwegian.
