@@ -10,7 +10,7 @@ import random
 import signal
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from dataset_build.src.budget import Budget, BudgetMetError, at_most_usd
 from dataset_build.src.calls import answered, call_expert, crashed, failed, in_thread, pause_s, timed_out
 from dataset_build.src.config import BuildConfig
-from dataset_build.src.errors import EarlyStopError, ExpertError
+from dataset_build.src.errors import EarlyStopError, ExpertError, ToolkitError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
 from dataset_build.src.instruction_store import PAGE, InstructionStore
 from dataset_build.src.limits import (
@@ -110,6 +110,8 @@ class Querying:
         self._failures: Counter[str] = Counter()
         self._at_work: set[str] = set()
         self._broke: dict[str, BudgetMetError] = {}
+        #: Responses that are finished and not yet durable, and what tells that they are.
+        self._batch: tuple[list[tuple[Response, bool]], asyncio.Future[None]] | None = None
 
     async def run(self) -> None:
         """Do all of it."""
@@ -209,12 +211,37 @@ class Querying:
             endpoint.stop()
 
     def _record(self, response: Response, *, is_repeat: bool = False) -> None:
-        self._store.put(self._requests[response.expert], response)
+        """Make a response durable."""
+        self._record_all([(response, is_repeat)])
+
+    def _record_all(self, finished: Sequence[tuple[Response, bool]]) -> None:
+        self._store.put_all([(self._requests[response.expert], response) for response, _ in finished])
         if self._store.is_disk_full:
-            self._halt()
-        if response.error is not None:
-            self._failures[response.expert] += 1
-        (self._on_repeat if is_repeat else self._on_response)(response)
+            self._stop.set()
+        for response, is_repeat in finished:
+            if response.error is not None:
+                self._failures[response.expert] += 1
+            (self._on_repeat if is_repeat else self._on_response)(response)
+
+    async def _keep(self, response: Response, *, is_repeat: bool) -> None:
+        """Make a response durable; those that finish in the same turn of the event loop share one commit."""
+        if self._batch is None:
+            loop = asyncio.get_running_loop()
+            self._batch = ([], loop.create_future())
+            loop.call_soon(self._commit)
+        finished, is_durable = self._batch
+        finished.append((response, is_repeat))
+        await asyncio.shield(is_durable)
+
+    def _commit(self) -> None:
+        assert self._batch is not None
+        (finished, is_durable), self._batch = self._batch, None
+        try:
+            self._record_all(finished)
+        except Exception as problem:  # it ends the build: every call that waits for the commit raises it
+            is_durable.set_exception(problem)
+        else:
+            is_durable.set_result(None)
 
     async def _collect(self, expert: Expert, endpoint: Endpoint) -> None:
         """Ask one expert everything, and once more what failed."""
@@ -257,7 +284,7 @@ class Querying:
                 if isinstance(waiting, _Round):
                     waiting.put_back(instruction, has_failed)
                 return
-            self._record(response, is_repeat=may_repeat and has_failed)
+            await self._keep(response, is_repeat=may_repeat and has_failed)
             if endpoint.breaker.is_open:
                 return
 
@@ -314,8 +341,11 @@ class Querying:
 
     async def _ask_in_batches(self, expert: BatchExpert) -> None:
         waiting = self._missing(expert)
+        # With a cap the money of a whole window would be set aside at a time: one batch then.
+        windows = 1 if self._budget.cap_usd is not None else expert.window_batches
+        size = self._config.batch_size * windows
         try:
-            while batch := list(islice(waiting, self._config.batch_size)):
+            while batch := list(islice(waiting, size)):
                 for attempt in range(self._config.retries + 1):
                     problems = await self._ask_batch(expert, batch, is_repeat=attempt > 0)
                     again = [(one, problem) for one, problem in problems if problem.retryable]
@@ -341,21 +371,13 @@ class Querying:
             reserved = sum(bound or 0.0 for bound in bounds)
             await self._budget.reserve(reserved)
         started, seconds = loop.time(), timeout_s * len(batch)
-        try:
-            async with asyncio.timeout(seconds):
-                results: Sequence[object] = await in_thread(lambda: expert.answer_batch(batch))
-            if len(results) != len(batch):
-                raise ValueError(f"{len(results)} results for {len(batch)} instructions")
-        except TimeoutError:
-            results = [timed_out(expert, seconds)] * len(batch)
-        except ExpertError as problem:
-            results = [problem] * len(batch)
-        except Exception as crash:
-            results = [crashed(expert, crash)] * len(batch)
-        each_s = (loop.time() - started) / len(batch)
+        pending = dict(enumerate(batch))
         problems: list[tuple[Instruction, ExpertError]] = []
-        spent = 0.0
-        for instruction, result in zip(batch, results, strict=True):
+        spent: list[float] = []
+
+        def keep(number: int, result: object) -> float:
+            instruction = pending.pop(number)
+            each_s = (loop.time() - started) / (len(batch) - len(pending))
             try:
                 if isinstance(result, ExpertError):
                     raise result
@@ -363,10 +385,42 @@ class Querying:
             except ExpertError as problem:
                 problems.append((instruction, problem))
                 response = failed(expert, instruction, problem, each_s)
-            spent += response.cost or 0.0
             self._record(response, is_repeat=is_repeat)
-        self._budget.settle(reserved, spent)
+            return response.cost or 0.0
+
+        problem = await self._draw(expert, batch, seconds, lambda number, result: spent.append(keep(number, result)))
+        if problem is not None:
+            spent += [keep(number, problem) for number in list(pending)]
+        self._budget.settle(reserved, sum(spent))
         return problems
+
+    async def _draw(
+        self, expert: BatchExpert, batch: Sequence[Instruction], seconds: float, keep: Callable[[int, object], object]
+    ) -> ExpertError | None:
+        """Hand over each result of a batch as it arrives; returns what became of those that did not."""
+        arriving = expert.iter_answers(batch)
+        arrived = 0
+        try:
+            async with asyncio.timeout(seconds):
+                while arrived < len(batch) and not self._stop.is_set():
+                    found = await in_thread(lambda: next(arriving, None))
+                    if found is None:
+                        raise ValueError(f"{arrived} results for {len(batch)} instructions")
+                    keep(*found)
+                    arrived += 1
+        except TimeoutError:
+            return timed_out(expert, seconds)
+        except ExpertError as problem:
+            return problem
+        except ToolkitError:  # not the expert's: the journal cannot be written, say
+            raise
+        except Exception as crash:
+            return crashed(expert, crash)
+        finally:
+            if isinstance(arriving, Generator):
+                with suppress(ValueError):  # after a timeout its thread is still inside
+                    arriving.close()
+        return None
 
     async def _run_tools(self, tools: Sequence[ToolExpert]) -> None:
         timeout_s = self._config.timeout_s

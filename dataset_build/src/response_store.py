@@ -204,23 +204,42 @@ class ResponseStore:
         Raises:
             DiskFullError: the disk is full and the reserve is used up.
         """
-        row = [request, *_values(response), (response.cost or 0.0) + response.at_risk]
+        self.put_all([(request, response)])
+
+    def put_all(self, responses: Sequence[tuple[str, Response]]) -> None:
+        """Make several (request, response) pairs durable at once, in one transaction, as `put` does with one.
+
+        Raises:
+            DiskFullError: the disk is full and the reserve is used up; none of them is stored.
+        """
+        rows = [[request, *_values(one), (one.cost or 0.0) + one.at_risk] for request, one in responses]
         try:
-            with self._translated():
-                self._connection.execute(_PUT, row)
+            self._write(rows)
         except DiskFullError:
             if not self._give_up_reserve():
                 raise
-            with self._translated():
-                self._connection.execute(_PUT, row)
+            self._write(rows)
 
-    def carry(self, responses: Iterable[tuple[str, Response]]) -> None:
-        """Store (request, response) pairs that an earlier build paid for, in one transaction: all or none."""
-        rows = ([request, *_values(response), 0.0] for request, response in responses)
+    def _write(self, rows: Sequence[Sequence[object]]) -> None:
         with self._translated():
+            if len(rows) == 1:
+                self._connection.execute(_PUT, rows[0])
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._connection.executemany(_PUT, rows)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def carry(self, responses: Iterable[tuple[str, Response]]) -> None:
+        """Store (request, response) pairs that an earlier build paid for, in one transaction: all or none."""
+        with self._translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.executemany(_PUT, ([request, *_values(one), 0.0] for request, one in responses))
             except BaseException:
                 self._connection.execute("ROLLBACK")
                 raise

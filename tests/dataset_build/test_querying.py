@@ -108,6 +108,23 @@ def test_a_batch_that_crashes_is_an_error_for_each_of_its_instructions(store, tr
     assert {one.error_kind for n in range(5) for one in store.of_instruction(f"i{n:04d}").values()} == {"crash"}
 
 
+def test_what_a_batch_finished_before_it_failed_is_kept(store):
+    class Halfway(Batched):
+        window_batches = 2
+
+        def iter_answers(self, instructions):
+            self.sizes.append(len(instructions))
+            for number in (2, 0):
+                yield number, Answer("done")
+            raise RuntimeError("the rest is lost")
+
+    expert = Halfway()
+    query(instructions(6), [expert], store)
+    assert expert.sizes == [6]
+    assert count_answered(instructions(6), [expert], store) == 2
+    assert {one.error_kind for n in (1, 3, 4, 5) for one in store.of_instruction(f"i{n:04d}").values()} == {"crash"}
+
+
 def test_a_batch_over_its_deadline_is_a_timeout(store):
     class Stuck(Batched):
         def answer_batch(self, instructions):
@@ -118,10 +135,10 @@ def test_a_batch_over_its_deadline_is_a_timeout(store):
 
 
 def test_a_journal_that_cannot_be_written_ends_the_build_with_its_own_error(store):
-    def broken(request, response):
+    def broken(responses):
         raise DataError("damaged")
 
-    store.put = broken
+    store.put_all = broken
     with pytest.raises(DataError, match="damaged"):
         query(instructions(5), [EchoExpert("echo"), Shout()], store)
 

@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, MissingDependencyError
@@ -156,9 +156,16 @@ class ToolExpert(Expert):
 class BatchExpert(Expert):
     """An expert that answers many instructions at once, such as a model loaded on this machine."""
 
+    #: Batches to hand over at a time; an expert that sorts what it is given gains by more than one.
+    window_batches: int = 1
+
     @abstractmethod
     def answer_batch(self, instructions: Sequence[Instruction]) -> list[Answer | ExpertError]:
         """Answer each instruction; one that failed has its error in place of an answer."""
+
+    def iter_answers(self, instructions: Sequence[Instruction]) -> Iterator[tuple[int, Answer | ExpertError]]:
+        """Yield the number of an instruction and its result, each once, in any order, as they are finished."""
+        yield from enumerate(self.answer_batch(instructions))
 
     async def answer(self, instruction: Instruction) -> Answer:
         """Answer a batch of one, in a thread."""
