@@ -64,6 +64,8 @@ def build_parser(prog: str | None = None) -> Parser:
     add("--further_metrics", type=comma_list, metavar="A,B", help="scores to record beside, which are no labels")
     add("--judges", type=Path, metavar="F.yaml", help="name: judge, for the metric judge")
     add("--abilities", metavar="TAGGER", help="what fills in abilities: rules or similarity; judge in the file (none)")
+    parser.add_boolean("--allow_code_execution", help="let the metric code_tests run answers, in a jail")
+    parser.add_boolean("--allow_weak_jail", help="also where this machine cannot confine programs well")
     add("--output", type=Path, metavar="DIR", help="the dataset folder (default: runs/dataset)")
     parser.add_boolean("--use_existing_dataset", help="continue from the finished dataset at --output")
     parser.add_boolean("--overwrite", help="replace the finished dataset at --output")

@@ -150,7 +150,14 @@ class _Ingredients:
         self._config = config
         rules = [MetricRule(**rule.model_dump()) for rule in config.metrics]
         self.panel = JudgePanel.load(config.judges, prices=config.prices)
-        self.evaluator = Evaluator(config.metric, rules, config.further_metrics, self.panel)
+        self.evaluator = Evaluator(
+            config.metric,
+            rules,
+            config.further_metrics,
+            self.panel,
+            allow_code_execution=config.allow_code_execution,
+            allow_weak_jail=config.allow_weak_jail,
+        )
         self.tagging = Tagging(config.abilities, prices=config.prices)
         self.experts = load_experts(config.experts, prices=config.prices)
         self.configs = expert_configs(config.experts)
@@ -193,6 +200,7 @@ class _Ingredients:
 
     def __exit__(self, *_: object) -> None:
         self.instructions.close()
+        self.evaluator.close()
 
 
 def _check_output(config: BuildConfig) -> None:

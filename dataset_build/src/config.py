@@ -124,6 +124,8 @@ class BuildConfig(BaseModel):
         metrics: Rules; the first that matches an instruction decides its metric.
         further_metrics: Metrics that every response is scored by besides; recorded, no labels.
         judges: Name -> judge, for the metric `judge`.
+        allow_code_execution: Whether the metric `code_tests` may run answers, in a jail.
+        allow_weak_jail: Whether it may do so where the machine cannot confine programs well.
         abilities: How instructions that come without abilities get them; None leaves them without.
         output: The dataset folder.
         use_existing_dataset: Continue from the dataset at `output`, adding what is missing.
@@ -154,6 +156,8 @@ class BuildConfig(BaseModel):
     metrics: list[MetricRuleConfig] = []
     further_metrics: list[MetricText] = []
     judges: dict[str, JudgeConfig] = {}
+    allow_code_execution: bool = False
+    allow_weak_jail: bool = False
     abilities: AbilitiesConfig | None = None
     output: Path = Path("runs/dataset")
     use_existing_dataset: bool = False

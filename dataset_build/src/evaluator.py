@@ -9,6 +9,7 @@ from dataset_build.src.options import check_options
 from dataset_build.src.records import Instruction, Response, Score
 from dataset_build.src.scorers import scorers
 from dataset_build.src.scorers.base import Scorer
+from dataset_build.src.scorers.code_tests import CodeTests
 from dataset_build.src.scorers.judge import JudgeScorer
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ class Evaluator:
         rules: The first one that matches an instruction decides its metric, over what its source says.
         further: Metrics that every response is scored by besides; they are recorded and are no labels.
         panel: The judges that the metric `judge` consults.
+        allow_code_execution: Whether the metric `code_tests` may run answers; it gives no score otherwise.
+        allow_weak_jail: Whether it may do so on a machine that cannot confine programs well.
 
     Raises:
         ConfigError: no such metric, or an option of it is wrong.
+        JailError: answers are to be run, and this machine cannot confine them.
     """
 
     def __init__(
@@ -36,7 +40,12 @@ class Evaluator:
         rules: Sequence[MetricRule] = (),
         further: Sequence[str] = (),
         panel: "JudgePanel | None" = None,
+        *,
+        allow_code_execution: bool = False,
+        allow_weak_jail: bool = False,
     ) -> None:
+        self._allow_code_execution = allow_code_execution
+        self._allow_weak_jail = allow_weak_jail
         self._panel = panel
         self._default = parse_metric(default_metric)
         self._rules = tuple(rules)
@@ -102,6 +111,11 @@ class Evaluator:
             )  # fmt: skip
             return Score(None, part.name, f"the metric raised {type(problem).__name__}")
 
+    def close(self) -> None:
+        """Release the processes of the scorers."""
+        for scorer in self._scorers.values():
+            scorer.close()
+
     def versions(self) -> dict[str, str]:
         """Return metric -> version for every metric used so far."""
         return {text: self._version(metric) for text, metric in sorted(self._metrics.items())}
@@ -126,6 +140,8 @@ class Evaluator:
             scorer = scorer_class(**check_options(scorer_class, part.options, where=where))
             if isinstance(scorer, JudgeScorer):
                 scorer.consult(self._panel)
+            if isinstance(scorer, CodeTests) and self._allow_code_execution:
+                scorer.allow(weak_jail=self._allow_weak_jail)
             self._scorers[key] = scorer
         return self._scorers[key]
 

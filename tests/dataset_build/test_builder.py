@@ -17,6 +17,7 @@ from dataset_build import BuildConfig, DataError, build_dataset, read_dataset_js
 from dataset_build.src.builder import build_parser, main
 from dataset_build.src.building import without_secrets
 from dataset_build.src.response_store import JOURNAL_NAME, ResponseStore
+from dataset_build.src.scorers import scorers
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILDER = ROOT / "dataset_build" / "src" / "builder.py"
@@ -125,7 +126,7 @@ def test_a_build_writes_the_dataset_its_card_and_its_facts(tmp_path, plugin, cap
     assert facts["experts"][0]["price"]["per_core_hour"] == 0.05
     assert facts["experts"][0]["config"] == {"provider": "last", "name": "last"}
     assert facts["counts"]["responses"] == 120
-    assert facts["metrics"] == {"exact_match": "1"}
+    assert facts["metrics"] == {"exact_match": scorers["exact_match"].version}
     assert facts["config"]["sources"][0]["columns"] == {"instruction": "question", "reference": "answer"}
     assert len(facts["content_hash"]) == 64
     card = (output / "README.md").read_text()
@@ -460,3 +461,23 @@ def test_recorded_answers_are_found_from_any_folder(tmp_path, monkeypatch):
     assert main(arguments(tmp_path / "q.csv", tmp_path / "a", experts="replay:recorded.csv")) == 0
     (expert,) = read_dataset_json(tmp_path / "a")["experts"]
     assert Path(expert["config"]["path"]).is_absolute()
+
+
+def test_answers_that_are_programs_run_only_when_it_is_allowed(tmp_path, capsys):
+    source = tmp_path / "q.jsonl"
+    rows = [
+        {"instruction": f"def f(): return {n}", "tests": ["assert f() == 1"], "metric": "code_tests"} for n in (1, 2)
+    ]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    command = ["--sources", str(source), "--experts", "echo", "--output", str(tmp_path / "data"), "--quiet"]
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    assert "2 answers have no score by code_tests" in said
+    assert "--allow_code_execution" in said
+    assert read_table(tmp_path / "data")["score"].isna().all()
+    again = [*command, "--use_existing_dataset", "--allow_code_execution"]
+    if main(again) == 2:
+        pytest.skip(f"this machine cannot confine programs: {capsys.readouterr().err}")
+    frame = read_table(tmp_path / "data").sort_values("instruction")
+    assert list(frame["score"]) == [1.0, 0.0]
+    assert "0 of 1" in frame["score_reason"].iloc[1]

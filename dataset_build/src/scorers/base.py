@@ -69,6 +69,9 @@ class Scorer(ABC):
                     )
         return self.compare(text, reference, instruction)
 
+    def close(self) -> None:  # noqa: B027
+        """Release processes; the scorer is not used afterwards."""
+
     @abstractmethod
     def compare(self, text: str, reference: str, instruction: Instruction) -> float | None:
         """Return the quality of `text` in [0, 1], or None when it cannot be judged.

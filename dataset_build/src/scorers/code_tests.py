@@ -83,7 +83,11 @@ class CodeTests(Scorer):
 
         Args:
             weak_jail: Whether also where the machine cannot confine them well.
+
+        Raises:
+            JailError: the machine cannot, and that was not allowed.
         """
+        Jail(allow_weak=weak_jail, packages=self._packages).close()
         self._is_allowed = True
         self._allow_weak = weak_jail
 
