@@ -17,6 +17,8 @@ _OTHER_SCRIPT = re.compile(
     r"[\u0400-\u052f\u0531-\u058f\u05d0-\u05ea\u0620-\u06ff\u0900-\u0dff\u0e00-\u0eff\u10a0-\u10ff\u1100-\u11ff"
     r"\u1200-\u137f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[\u0370-\u03ff]{3}"
 )
+_HOW_MANY = re.compile(r"\bhow (?:much|many|far|long|old|fast)\b", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+")
 _WORD = re.compile(r"[^\W\d_]+")
 _ENGLISH = frozenset(
     "the of and to a in is it you that was for on are with as i his they be at this have from".split()  # noqa: SIM905
@@ -57,6 +59,12 @@ class Reading:
             return False
         unspaced = len(_UNSPACED.findall(self._whole))
         return len(self._whole.split()) + unspaced / 2 >= LONG_WORDS
+
+    @cached_property
+    def numbers_before_question(self) -> int:
+        """How many numbers come before the last "how many" or its like: two make a story that is a sum."""
+        place = max((found.start() for found in _HOW_MANY.finditer(self.text)), default=0)
+        return len(_NUMBER.findall(self.text, 0, place))
 
     @cached_property
     def is_foreign(self) -> bool:
