@@ -1,4 +1,4 @@
-"""The README does not drift: its tree is the code's own first lines, its commands parse, its YAML is a valid build."""
+"""README and guides do not drift: the tree is the code's own first lines, commands parse, YAML is a valid build."""
 
 import ast
 import re
@@ -16,6 +16,11 @@ from mixture_training.src.training import build_parser as parser_of_train
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = [
+    README,
+    *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")) if path.name != "LOG.md"),
+]
+MODULES = (ROOT / "docs" / "modules.md").read_text(encoding="utf-8")
 #: Folders whose files are told by one line.
 FAMILIES = {
     "experts/tools": "the embedded pool, one tool a file",
@@ -43,11 +48,11 @@ def tree() -> str:
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return [block for guide in GUIDES for block in re.findall(rf"```{language}\n(.*?)```", guide, flags=re.DOTALL)]
 
 
 def test_the_tree_is_the_code_s_own_first_lines():
-    assert tree() in README, f"Put this into README.md:\n{tree()}"
+    assert tree() in MODULES, f"Put this into docs/modules.md:\n{tree()}"
 
 
 COMMAND_LINES = [
@@ -75,7 +80,7 @@ def test_every_command_of_the_readme_parses(line: str):
 
 def test_the_yaml_of_the_readme_is_a_valid_build():
     for block in blocks("yaml"):
-        assert validate(BuildConfig, yaml.safe_load(block), where="README").experts
+        assert validate(BuildConfig, yaml.safe_load(block), where="a guide").experts
 
 
 def test_the_front_door_builds_with_the_same_parser():
@@ -84,5 +89,12 @@ def test_the_front_door_builds_with_the_same_parser():
     assert stop.value.code == 0
 
 
+def test_every_link_between_the_guides_leads_somewhere():
+    for folder, paths in ((ROOT, [ROOT / "README.md"]), (ROOT / "docs", sorted((ROOT / "docs").glob("*.md")))):
+        for path in paths:
+            for link in re.findall(r"\]\((?!http|#)([^)#]+)", path.read_text(encoding="utf-8")):
+                assert (folder / link).exists(), f"{path.name} links to {link}"
+
+
 def test_nothing_is_left_to_be_filled_in():
-    assert not re.findall(r"\b[A-Z]+_SECTION\b|TODO|TBD", README)
+    assert not [found for guide in GUIDES for found in re.findall(r"\b[A-Z]+_SECTION\b|TODO|TBD", guide)]
