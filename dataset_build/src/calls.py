@@ -57,17 +57,17 @@ async def call_expert(
             if problem is None:
                 raise
             break
-        if isinstance(result, Response):
-            return result
-        if result.kind == CIRCUIT_OPEN and problem is not None:
+        if isinstance(result, ExpertError) and result.kind == CIRCUIT_OPEN and problem is not None:
             break  # why the earlier try failed says more
+        if problem is not None and problem.usage is not None:  # a failure that is not the last one
+            call.at_risk += cost_of(expert, problem.usage)
+        if isinstance(result, Response):
+            return replace(result, at_risk=call.at_risk) if call.at_risk else result
         problem = result
         if not problem.retryable or problem.kind == CIRCUIT_OPEN or attempt == retries:
             break
         if (problem.retry_after_s or 0.0) > LONGEST_RETRY_AFTER_S:
             break
-        if problem.usage is not None:
-            call.at_risk += cost_of(expert, problem.usage)
         await asyncio.sleep(pause_s(attempt, problem.retry_after_s))
     assert problem is not None
     return replace(failed(expert, instruction, problem, call.latency_s), at_risk=call.at_risk)
@@ -132,9 +132,7 @@ class _Call:
         finally:
             if budget is not None:
                 budget.settle(reserved, spent)
-        if isinstance(result, ExpertError) or not self.at_risk:
-            return result
-        return replace(result, at_risk=self.at_risk)
+        return result
 
     def _spent_by(self, result: Response | ExpertError) -> float:
         if isinstance(result, Response):
