@@ -5,7 +5,7 @@ import errno
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -123,10 +123,12 @@ def plan_build(config: BuildConfig) -> BuildPlan:
             columns = ingredients.columns
             if is_continued:
                 columns = ingredients.continued(ExistingDataset(output), store)
+            spent_usd = 0.0
             if (output / JOURNAL_NAME).is_file():
                 with ResponseStore(output / JOURNAL_NAME) as earlier:
                     store.carry(earlier.responses())
-            return _plan(config, ingredients, columns, store)
+                    spent_usd = earlier.spent_usd
+            return replace(_plan(config, ingredients, columns, store), spent_usd=spent_usd)
 
 
 def _plan(

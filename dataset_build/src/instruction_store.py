@@ -23,8 +23,8 @@ CREATE TABLE instructions (
     category BLOB,
     reference BLOB,
     source BLOB,
-    split TEXT,
-    metric TEXT,
+    split BLOB,
+    metric BLOB,
     extra TEXT,
     text_key INTEGER NOT NULL
 );
@@ -86,7 +86,11 @@ class InstructionStore:
                 continue
             self._connection.execute(
                 "UPDATE instructions SET split = coalesce(?, split), metric = coalesce(metric, ?) WHERE id = ?",
-                (instruction.split, instruction.metric if keeps_metric else None, _encoded(instruction.id)),
+                (
+                    _blob(instruction.split),
+                    _blob(instruction.metric if keeps_metric else None),
+                    _encoded(instruction.id),
+                ),
             )
 
     def set_extra(self, instruction: Instruction, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
@@ -119,7 +123,7 @@ class InstructionStore:
 
     def by_id(self) -> Iterator[Instruction]:
         """Yield the instructions sorted by id."""
-        after = b""
+        after: bytes | str = ""  # any text sorts before every blob, the empty one too
         while rows := self._connection.execute(
             f"SELECT {_COLUMNS} FROM instructions WHERE id > ? ORDER BY id LIMIT ?", (after, PAGE)
         ).fetchall():
@@ -129,7 +133,7 @@ class InstructionStore:
     def metrics(self) -> set[str]:
         """Return the metrics that instructions name."""
         rows = self._connection.execute("SELECT DISTINCT metric FROM instructions WHERE metric IS NOT NULL")
-        return {row[0] for row in rows}
+        return {_decoded(row[0]) for row in rows}
 
     def given_splits(self, text: str) -> set[str]:
         """Return the splits that sources gave to instructions of this text."""
@@ -137,7 +141,7 @@ class InstructionStore:
             "SELECT split, text FROM instructions WHERE text_key = ? AND split IS NOT NULL", (_text_key(text),)
         )
         wanted = _encoded(text)
-        return {split for split, other in rows if other == wanted}
+        return {_decoded(split) for split, other in rows if other == wanted}
 
     def extras(self) -> Iterator[dict[str, Any]]:
         """Yield the further columns of every instruction that has some."""
@@ -170,18 +174,23 @@ def _decoded(value: bytes) -> str:
     return value.decode("utf-8", "surrogatepass")
 
 
-def _row(instruction: Instruction) -> tuple[object, ...]:
-    def blob(value: str | None) -> bytes | None:
-        return None if value is None else _encoded(value)
+def _blob(text: str | None) -> bytes | None:
+    return None if text is None else _encoded(text)
 
+
+def _text_or_none(value: bytes | None) -> str | None:
+    return None if value is None else _decoded(value)
+
+
+def _row(instruction: Instruction) -> tuple[object, ...]:
     return (
         _encoded(instruction.id),
         _encoded(instruction.text),
-        blob(instruction.category),
-        blob(instruction.reference),
-        blob(instruction.source),
-        instruction.split,
-        instruction.metric,
+        _blob(instruction.category),
+        _blob(instruction.reference),
+        _blob(instruction.source),
+        _blob(instruction.split),
+        _blob(instruction.metric),
         json.dumps(dict(instruction.extra), default=str) if instruction.extra else None,
     )
 
@@ -191,11 +200,11 @@ def _instruction(row: tuple[Any, ...]) -> Instruction:
     return Instruction(
         id=_decoded(key),
         text=_decoded(text),
-        category=None if category is None else _decoded(category),
-        reference=None if reference is None else _decoded(reference),
-        source=None if source is None else _decoded(source),
-        split=split,
-        metric=metric,
+        category=_text_or_none(category),
+        reference=_text_or_none(reference),
+        source=_text_or_none(source),
+        split=_text_or_none(split),
+        metric=_text_or_none(metric),
         extra=json.loads(extra) if extra else {},
     )
 

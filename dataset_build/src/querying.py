@@ -217,7 +217,7 @@ class Querying:
     def _record_all(self, finished: Sequence[tuple[Response, bool]]) -> None:
         self._store.put_all([(self._requests[response.expert], response) for response, _ in finished])
         if self._store.is_disk_full:
-            self._stop.set()
+            self._halt()
         for response, is_repeat in finished:
             if response.error is not None:
                 self._failures[response.expert] += 1
