@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dataset_build.src.errors import DataError
+from dataset_build.src.errors import DataError, EarlyStopError
 from dataset_build.src.records import Instruction
 
 #: Instructions fetched at a time.
@@ -58,13 +58,22 @@ class InstructionStore:
 
         Raises:
             DataError: the id is there with another text.
+            EarlyStopError: the disk that temporary files are on is full.
         """
         row = (*_row(instruction), _text_key(instruction.text))
-        added = self._connection.execute(
-            f"INSERT INTO instructions ({_COLUMNS}, text_key) VALUES ({', '.join('?' * len(row))}) "
-            "ON CONFLICT (id) DO NOTHING",
-            row,
-        ).rowcount
+        try:
+            added = self._connection.execute(
+                f"INSERT INTO instructions ({_COLUMNS}, text_key) VALUES ({', '.join('?' * len(row))}) "
+                "ON CONFLICT (id) DO NOTHING",
+                row,
+            ).rowcount
+        except sqlite3.OperationalError as problem:
+            if "full" not in str(problem) and "disk I/O" not in str(problem):
+                raise
+            raise EarlyStopError(
+                f"The disk is full that temporary files are on ({len(self):,} instructions are read); free some room, "
+                "or name another folder in the environment variable SQLITE_TMPDIR, and run the same command again."
+            ) from None
         if added:
             self._count += 1
             return True
