@@ -75,7 +75,7 @@ def read_payload(payload: Mapping[str, Any], *, expert: str, hidden: Sequence[st
     for choice in choices_of(payload):
         if isinstance(choice.get("error"), dict):
             return read_error_object(choice, expert=expert, hidden=hidden, may_be_billed=True)
-        text, reason = _text(choice), _text_or_none(choice.get("finish_reason"))
+        text, reason = _shown(_text(choice), hidden), _shown(_text_or_none(choice.get("finish_reason")), hidden)
         if text is None:
             return invalid("a choice of the reply has neither a message nor a text", expert, usage=usage)
         if reason == "content_filter" or not text.strip():
@@ -84,7 +84,8 @@ def read_payload(payload: Mapping[str, Any], *, expert: str, hidden: Sequence[st
         reasons.append(reason)
     if not texts:
         return invalid("the reply has no choices", expert, usage=usage)
-    return Reply(texts, "length" if "length" in reasons else reasons[0], _text_or_none(payload.get("model")), usage)
+    model = _shown(_text_or_none(payload.get("model")), hidden)
+    return Reply(texts, "length" if "length" in reasons else reasons[0], model, usage)
 
 
 def choices_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -147,7 +148,7 @@ def read_failure(
     kind = _refusal(status, code, said)
     if kind is not None:
         if 300 <= status < 400:
-            message += f" (moved to {headers.get('Location', 'nowhere')}; correct base_url)"
+            message += f" (moved to {masked(headers.get('Location', 'nowhere'), hidden)}; correct base_url)"
         return ExpertRefusedError(message, expert=expert, kind=kind, may_be_billed=may_be_billed)
     if 200 <= status < 300:
         return invalid(message, expert)
@@ -201,6 +202,10 @@ def masked(text: str, hidden: Sequence[str]) -> str:
     for secret in hidden:
         text = text.replace(secret, "***")
     return text
+
+
+def _shown(text: str | None, hidden: Sequence[str]) -> str | None:
+    return text if text is None or not hidden else masked(text, hidden)
 
 
 def _refusal(status: int, code: object, said: str) -> str | None:
