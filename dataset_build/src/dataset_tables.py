@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Rows per Parquet row group, and at most in memory per split.
-ROW_GROUP = 20_000
+ROW_GROUP = 5_000
 #: How the columns begin that hold the scores by further metrics.
 FURTHER_PREFIX = "metric:"
 #: How the columns of the labels begin that hold the score of an expert.
