@@ -258,11 +258,13 @@ def test_a_jail_that_fails_gives_no_score(monkeypatch: pytest.MonkeyPatch) -> No
     def fail(*_: object, **__: object) -> None:
         raise JailError("no namespaces")
 
-    monkeypatch.setattr("dataset_build.src.scorers.code_tests.Jail", fail)
     jailer = CodeTests()
     jailer.allow()
+    monkeypatch.setattr("dataset_build.src.scorers.code_tests.Jail", fail)
     result = score(jailer, RIGHT)
     assert (result.value, result.reason) == (None, "the jail failed: no namespaces")
+    with pytest.raises(JailError, match="no namespaces"):  # said before anything is paid for
+        CodeTests().allow()
 
 
 HOSTILE = {

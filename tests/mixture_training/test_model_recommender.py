@@ -16,6 +16,7 @@ class SumOrTalk:
     """Expects `calculator` to be right where there is a digit, and `writer` elsewhere; both are fair at both."""
 
     experts_ = ("calculator", "writer")
+    ability_names_ = ()
 
     def __init__(self, categories=("math", "talk")):
         self.category_names_ = categories
