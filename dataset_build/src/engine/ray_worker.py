@@ -59,8 +59,9 @@ class _BlockAnswers(ResponseStore):
         self.is_disk_full = False
         self._missing = {(expert, requests[expert]): set(ids) for expert, ids in block.missing.items() if ids}
 
-    def put(self, request: str, response: Response) -> None:
-        self._missing[response.expert, request].discard(response.instruction_id)
+    def put_all(self, responses: Sequence[tuple[str, Response]]) -> None:
+        for request, response in responses:
+            self._missing[response.expert, request].discard(response.instruction_id)
 
     def answered_among(self, ids: Sequence[str], expert: str, request: str) -> set[str]:
         return set(ids) - self._missing.get((expert, request), set())
