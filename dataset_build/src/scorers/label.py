@@ -25,7 +25,7 @@ _NEGATED = re.compile(
 )
 _CLAIMED = re.compile(
     r"(?:\A|\n|[:=>]|\b(?:is|are|was|be|as|in|answer|label|it's|that's|say|call it|overall))"
-    r"[\s\[(]*(?:(?:a|an|the|clearly|mostly|overall|definitely|written in|rather|very)\s+)*[\s\[(]*\Z"
+    r"\s*(?:(?:a|an|the|clearly|mostly|overall|definitely|written in|rather|very)\s+)*[\s\[(]*\Z"
 )
 
 
