@@ -80,7 +80,9 @@ def test_the_end_of_a_long_answer_counts_and_one_too_long_has_no_score():
     text = " ".join(random.Random(0).choices("abcdefgh", k=40_000))
     assert score(text, text) == 1.0
     assert score(text, text[: len(text) // 2]) == pytest.approx(2 / 3, abs=1e-4)
-    assert "reads at most" in scorers["text_overlap"]().score(Instruction.create("?", reference="a"), "a" * 10**6).reason
+    assert (
+        "reads at most" in scorers["text_overlap"]().score(Instruction.create("?", reference="a"), "a" * 10**6).reason
+    )
 
 
 @given(st.text())
