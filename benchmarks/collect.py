@@ -260,7 +260,7 @@ def report(
     lines = [
         f"Server: {LATENCY_S * 1000:g} ms, {TOKENS}-token answers, core {SERVER_CORE} of {os.cpu_count()}; client "
         f"on core {CLIENT_CORE}; median of {repetitions} alternating repetitions. By bare sockets and without latency "
-        f"the server answers {capacity:,.0f}/s. Load: {os.getloadavg()[0]:.1f}. requests has {THREADS} threads at most.",
+        f"the server answers {capacity:,.0f}/s. Load {os.getloadavg()[0]:.1f}. Threads of requests: {THREADS}.",
         "",
         "| in flight | way | requests/s | CPU ms per request | of what 50 ms allow | of bare aiohttp | range |",
         "|---:|---|---:|---:|---:|---:|---|",
