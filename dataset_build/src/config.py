@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from dataset_build.src.abilities import AbilitiesConfig
 from dataset_build.src.errors import ConfigError
 from dataset_build.src.judging.config import JudgeConfig
 from dataset_build.src.metric_choice import metric_text
 from dataset_build.src.registry import nearest
+from dataset_build.src.taggers.config import AbilitiesConfig
 
 #: Longest deadline of one call, in seconds: a day. Timers of the operating system overflow far above it.
 LONGEST_TIMEOUT_S = 86_400.0

@@ -8,7 +8,6 @@ from typing import Any
 
 from dataset_build.src.abilities import (
     COLUMN,
-    AbilitiesConfig,
     AskingTagger,
     Tagger,
     abilities_text,
@@ -20,6 +19,7 @@ from dataset_build.src.options import check_options
 from dataset_build.src.planning import ExpertPlan, make_plan
 from dataset_build.src.records import Instruction
 from dataset_build.src.response_store import ResponseStore
+from dataset_build.src.taggers.config import AbilitiesConfig
 
 #: Asks experts instructions, as `querying.query_all`, and returns when that is done.
 Ask = Callable[[InstructionStore, Sequence[Expert]], None]

@@ -12,6 +12,7 @@ from mixture_training.src.training_data import FloatArray
 
 if TYPE_CHECKING:
     from mixture_training.src.artifacts import Router
+    from mixture_training.src.classifier import Prediction
 
 #: Expected scores this close are called equal in a reason.
 _SAME = 0.005
@@ -125,7 +126,17 @@ class Recommender:
             categories=categories,
             confidences=confidences,
             policy=chosen_policy,
-            abilities=likely_abilities(prediction.abilities, self._router.classifier.ability_names_, len(texts)),
+            abilities=self._abilities(prediction),
+        )
+
+    def _abilities(self, prediction: "Prediction") -> tuple[tuple[str, ...] | None, ...]:
+        """Return the abilities whose probability is above one half, for each row; None where there is none to tell."""
+        if prediction.abilities is None:
+            return (None,) * len(prediction.scores)
+        names = self._router.classifier.ability_names_
+        return tuple(
+            tuple(name for name, share in zip(names, row, strict=True) if share > LIKELY)
+            for row in prediction.abilities
         )
 
     def recommend(self, texts: Sequence[str], *, policy: str | Policy | None = None) -> list[Recommendation]:
@@ -153,21 +164,6 @@ class Recommender:
                 )
             )
         return recommendations
-
-
-def likely_abilities(
-    probabilities: FloatArray | None, names: Sequence[str], rows: int
-) -> tuple[tuple[str, ...] | None, ...]:
-    """Return the abilities whose probability is above one half, for each row; None where there is none to tell.
-
-    Args:
-        probabilities: (rows, A); None for a classifier that was trained without abilities.
-        names: The columns.
-        rows: How many.
-    """
-    if probabilities is None or not names:
-        return (None,) * rows
-    return tuple(tuple(name for name, share in zip(names, row, strict=True) if share > LIKELY) for row in probabilities)
 
 
 def explain(ranking: Sequence[Option], policy: Policy) -> str:

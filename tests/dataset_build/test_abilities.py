@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_build import BuildConfig, ConfigError, DataError, EarlyStopError, build_dataset, read_table, write_table
@@ -24,6 +24,7 @@ ANY_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]),
 NAMES = ("calculation", "code", "translation")
 
 
+@settings(deadline=None)
 @given(st.lists(ANY_NAMES))
 def test_a_list_and_a_json_list_are_read_alike(names):
     expected = tuple(sorted(set(names)))
@@ -35,11 +36,13 @@ def test_a_list_and_a_json_list_are_read_alike(names):
     )
 
 
+@settings(deadline=None)
 @given(st.lists(PLAIN_NAMES, min_size=1), st.sampled_from([",", "|", ", ", " | ", " ,"]))
 def test_names_between_commas_or_bars_are_read(names, between):
     assert parse_abilities(between.join(names)) == tuple(sorted(set(names)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.lists(PLAIN_NAMES, max_size=4), min_size=1, max_size=6))
 def test_the_column_survives_every_format(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("formats")
@@ -257,6 +260,7 @@ def test_unreadable_replies_are_not_guessed_at(reply):
         read_tags(reply, NAMES)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_reply_is_read_or_refused(reply):
     with suppress(UnreadableTagsError):
