@@ -46,7 +46,7 @@ class Scorer(ABC):
         reference = instruction.reference or ""
         if text.startswith(CANNOT_ANSWER) and not reference.startswith(CANNOT_ANSWER):
             return Score(0.0, self.metric)
-        shown = text if "</think>" in reference else visible_answer(text)
+        shown = text if "think>" in reference else visible_answer(text)
         others = listed(instruction.extra.get(ACCEPTED)) if ACCEPTED in instruction.extra else ()
         best: float | None = None
         try:
