@@ -166,7 +166,7 @@ def test_any_text_and_any_reference_end_in_a_score_or_a_reason(made, name):
 @pytest.mark.parametrize("name", ANY_TEXT)
 @settings(deadline=None)
 @given(text=st.text(min_size=1, max_size=80).filter(str.strip))
-@example(text="<think>")
+@such_as(text="<think>")
 def test_a_text_is_as_good_as_itself(made, name, text):
     if not text.startswith(CANNOT_ANSWER):
         assert scored(made[name], text, text).value == pytest.approx(1.0)
