@@ -19,6 +19,7 @@ from typing import Any
 from dataset_build.src.budget import Budget, BudgetMetError
 from dataset_build.src.engine.messages import (
     Done,
+    Down,
     Enter,
     Finished,
     Granted,
@@ -97,6 +98,9 @@ class Coordinator:
         self._offered = 0
         self._is_stopped = self._has_ended = False
         self._results: list[Result] = []
+        #: Results handed to the driver that may not be in the journal yet: they are once it asks for the next ones.
+        self._handed_over = 0
+        self._most_unwritten = sum(endpoint.most for endpoint in self._endpoints.values())
         self._changed = asyncio.Condition()
 
     # What the driver asks for.
@@ -112,21 +116,28 @@ class Coordinator:
         return number
 
     async def collect(self) -> tuple[list[Result], float]:
-        """Return what has finished since the last time, and the USD set aside; waits a while for the first."""
+        """Return what has finished since the last time, and the USD set aside; waits a while for the first.
+
+        What the last time returned is in the journal now.
+        """
         self._expire_silent()
         async with self._changed:
+            self._handed_over = 0
+            self._changed.notify_all()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait_for(lambda: self._results), POLL_S)
             results, self._results = self._results, []
+            self._handed_over = len(results)
             self._changed.notify_all()
         return results, self._budget.reserved_usd
 
-    async def breakers(self) -> dict[str, tuple[float, bool]]:
-        """Return the endpoints that are down: seconds until they may be tried, and whether a person must mend them."""
+    async def down(self) -> dict[str, Down]:
+        """Return the endpoints that are down."""
+        breakers = {name: endpoint.breaker for name, endpoint in self._endpoints.items()}
         return {
-            name: (endpoint.breaker.remaining_s, endpoint.breaker.is_fatal)
-            for name, endpoint in self._endpoints.items()
-            if endpoint.breaker.is_open
+            name: Down(breaker.remaining_s, breaker.is_fatal, breaker.reason)
+            for name, breaker in breakers.items()
+            if breaker.is_open
         }
 
     async def stop(self) -> None:
@@ -256,8 +267,22 @@ class Coordinator:
             if is_probe:
                 self._probes.pop(message.endpoint, None)
             raise
+        try:
+            await self._written()
+        except BaseException:
+            self._probes.pop(message.endpoint, None)
+            endpoint.release()
+            raise
         session.turns[message.endpoint] += 1
         return Granted(message.ticket, -1 - epoch if is_probe else epoch)
+
+    async def _written(self) -> None:
+        """Wait while more results than calls can be in flight are not in the journal.
+
+        So a driver that dies leaves no worker behind that goes on to pay for answers nobody writes down.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self._results) + self._handed_over < self._most_unwritten)
 
     def _leave(self, session: _Session, message: Leave | Release) -> None:
         name = message.endpoint

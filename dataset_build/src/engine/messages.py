@@ -25,6 +25,21 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Down:
+    """An endpoint whose circuit breaker is open.
+
+    Attributes:
+        remaining_s: Seconds until it may be tried.
+        is_fatal: Whether a person must mend it.
+        reason: The last failure, as in `Response.error`.
+    """
+
+    remaining_s: float
+    is_fatal: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Enter:
     """A call waits for its turn; the reply is `Granted` with its epoch, or `Refused`."""
 

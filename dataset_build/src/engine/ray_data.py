@@ -7,6 +7,7 @@ they are busy. Finished calls reach the journal one by one, not with their block
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,16 +15,16 @@ from typing import Any
 from dataset_build.src import errors
 from dataset_build.src.budget import Budget, BudgetMetError
 from dataset_build.src.config import BuildConfig, ExpertConfig
-from dataset_build.src.engine.messages import Broke, FailedCall, Finished, Result
+from dataset_build.src.engine.messages import Broke, Down, FailedCall, Finished, Result
 from dataset_build.src.engine.ray_cluster import Cluster, running_cluster
 from dataset_build.src.engine.ray_pipeline import Pipeline, PipelineLostError
 from dataset_build.src.engine.ray_worker import Block
 from dataset_build.src.errors import ConfigError, EarlyStopError, ToolkitError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
 from dataset_build.src.instruction_store import InstructionStore
-from dataset_build.src.limits import limits_of
+from dataset_build.src.limits import LONGEST_RETRY_AFTER_S, limits_of
 from dataset_build.src.model_loader import expert_configs
-from dataset_build.src.querying import FINAL, LAST_PROBES, Querying, interruptions
+from dataset_build.src.querying import FINAL, LAST_PROBES, LAST_PROBES_OF_A_LIMIT, Querying, interruptions
 from dataset_build.src.records import Response
 from dataset_build.src.response_store import ResponseStore
 
@@ -143,21 +144,21 @@ class _RayQuerying(Querying):
         """Ask everything once, once more what failed, and wait for endpoints that are down while that may help."""
         await pipeline.feed(self._blocks(self._experts, pipeline.per_block, asks_again=True))
         asked_again: set[str] = set()
-        probes_left = LAST_PROBES
+        probes: Counter[str] = Counter()
         while not self._stop.is_set():
-            down = await pipeline.breakers()
+            down = await pipeline.down()
             again = [expert for expert in self._still_missing(asked_again) if expert.endpoint not in down]
             if again:
                 asked_again |= {expert.name for expert in again}
                 await pipeline.feed(self._blocks(again, pipeline.per_block, asks_again=False))
                 continue
-            waits = {name: seconds for name, (seconds, is_fatal) in down.items() if not is_fatal}
-            probes = [one for one in self._still_missing(set()) if one.endpoint in waits]
-            if not probes or not probes_left:
+            hopeful = {name for name, one in down.items() if _may_come_back(one, probes[name])}
+            probed = [expert for expert in self._still_missing(set()) if expert.endpoint in hopeful]
+            if not probed:
                 return
-            probes_left -= 1
-            await self._pause(max(waits[expert.endpoint] for expert in probes))
-            await pipeline.feed(self._probes(probes))
+            probes.update({expert.endpoint for expert in probed})
+            await self._pause(max(down[expert.endpoint].remaining_s for expert in probed))
+            await pipeline.feed(self._probes(probed))
 
     def _still_missing(self, asked_again: set[str]) -> list[Expert]:
         """Return the experts of endpoints with calls that were not made, or that failed and were not asked again."""
@@ -207,19 +208,30 @@ class _RayQuerying(Querying):
 
     def _take(self, results: Iterable[Result], reserved_usd: float) -> None:
         """Write down what workers finished."""
+        problem: ToolkitError | None = None
+        finished: list[tuple[Response, bool]] = []
         for result in results:
             match result:
                 case Finished():
-                    response = result.response
-                    key = response.expert, response.instruction_id
-                    self._record(response, is_repeat=result.is_repeat or key in self._failed_before)
+                    key = result.response.expert, result.response.instruction_id
+                    finished.append((result.response, result.is_repeat or key in self._failed_before))
                     self._failed_before.discard(key)
-                    self._recorded += 1
-                    self._budget.spent_usd += (response.cost or 0.0) + response.at_risk
                 case Broke():
                     if not self._stop.is_set():
                         self._broke.setdefault(result.expert, BudgetMetError(result.reason))
                 case FailedCall():
                     error: type[ToolkitError] = getattr(errors, result.error)
-                    raise error(result.message)
+                    problem = error(result.message)
+        if finished:
+            self._record_all(finished)
+            self._recorded += len(finished)
+            self._budget.spent_usd += sum((one.cost or 0.0) + one.at_risk for one, _ in finished)
         self._budget.reserved_usd = reserved_usd
+        if problem is not None:
+            raise problem
+
+
+def _may_come_back(down: Down, probes: int) -> bool:
+    """Return whether an endpoint is worth a further probe once everything else is done."""
+    most = LAST_PROBES_OF_A_LIMIT if down.reason.startswith("rate_limit") else LAST_PROBES
+    return not down.is_fatal and probes < most and down.remaining_s <= LONGEST_RETRY_AFTER_S

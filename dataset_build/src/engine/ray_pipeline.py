@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset_build.src.config import BuildConfig, ExpertConfig
 from dataset_build.src.engine.coordinator import Coordinator
-from dataset_build.src.engine.messages import Done, Result
+from dataset_build.src.engine.messages import Done, Down, Result
 from dataset_build.src.engine.ray_cluster import Cluster
 from dataset_build.src.engine.ray_worker import Block, BlockWorker
 from dataset_build.src.limits import Limits
@@ -95,9 +95,9 @@ class Pipeline:
             self._outstanding -= sum(isinstance(result, Done) for result in results)
             self._is_idle.set()
 
-    async def breakers(self) -> dict[str, tuple[float, bool]]:
-        """Return the endpoints that are down, see `Coordinator.breakers`."""
-        found: dict[str, tuple[float, bool]] = await self._coordinator.breakers.remote()
+    async def down(self) -> dict[str, Down]:
+        """Return the endpoints that are down."""
+        found: dict[str, Down] = await self._coordinator.down.remote()
         return found
 
     async def stop(self) -> None:

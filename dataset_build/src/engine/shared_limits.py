@@ -87,6 +87,7 @@ class Session:
     def _obey(self, order: str) -> None:
         if order == EXPIRED:
             self._on_expired()
+            raise ConnectionError("the coordinator took this worker for dead")
         elif order == STOP:
             self._on_stop()
 
