@@ -12,8 +12,10 @@ from dataset_build import BuildConfig, ConfigError, DataError, EarlyStopError, b
 from dataset_build.src.abilities import COLUMN, LONGEST_NAME, abilities_text, parse_abilities
 from dataset_build.src.builder import main
 from dataset_build.src.building import plan_build
+from dataset_build.src.records import Response
+from dataset_build.src.response_store import ResponseStore, request_key
 from dataset_build.src.taggers import taggers
-from dataset_build.src.taggers.judge import UnreadableTagsError, read_tags
+from dataset_build.src.taggers.judge import JudgeTagger, UnreadableTagsError, read_tags
 from dataset_build.src.taggers.similarity import SimilarityTagger
 from tests.fault_server import start_fault_server
 
@@ -297,6 +299,20 @@ def test_an_invalid_reply_is_asked_for_once_more_and_then_unknown(tmp_path):
     facts = json.loads((folder / "dataset.json").read_text())["abilities"]
     assert facts["unknown"] == 4
     assert facts["without"] == {'unreadable reply, it holds no JSON object with a list "abilities"': 4}
+
+
+def test_the_second_reply_counts_where_the_first_cannot_be_read(tmp_path):
+    tagger = JudgeTagger(expert="echo", names=list(NAMES))
+    (expert,) = tagger.load_experts()
+    with ResponseStore(tmp_path / "journal.sqlite") as store:
+        (first,) = tagger.questions(["say one", "say one"], store)
+        store.put(request_key(expert), Response(first.id, expert.name, text='{"abilities": ["poetry"]}'))
+        (second,) = tagger.questions_again(["say one"], store)
+        assert "'poetry' is no ability of the list" in second.text
+        store.put(request_key(expert), Response(second.id, expert.name, text='{"abilities": ["code"]}'))
+        tagger.read_from(store)
+        assert tagger.tag(["say one", "never asked"]) == [("code",), None]
+        assert tagger.facts()["without"] == {"not asked": 1}
 
 
 def test_a_judge_that_cannot_answer_leaves_abilities_unknown(tmp_path):
