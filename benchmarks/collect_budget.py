@@ -72,7 +72,8 @@ def main() -> None:
         used.append(facts["billed"] / facts["cap"])
         print(
             f"| {run} | {facts['latency_ms']:.0f} | {facts['faults']:.0%} | {facts['cap']:.6f} | "
-            f"{facts['billed']:.6f} | {max(0.0, overs[-1]):.6f} | {facts['reserved']:.6f} | {facts['calls']:,} | {facts['peak']} |"
+            f"{facts['billed']:.6f} | {max(0.0, overs[-1]):.6f} | {facts['reserved']:.6f} | "
+            f"{facts['calls']:,} | {facts['peak']} |"
         )
     print(
         f"\nOver the cap: {sum(over > 0 for over in overs)} of {args.runs} runs, by USD {max(0.0, *overs):.6f} at "

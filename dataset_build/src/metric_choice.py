@@ -1,6 +1,7 @@
 """Which metric judges what: one or several weighted scorers with their options, written as a short text.
 
-`exact_match`, `number{"tolerance": 0.01}`, `0.7*rouge_l + 0.3*chrf` (a mean by weight). The text is stored with every score.
+`exact_match`, `number{"tolerance": 0.01}`, `0.7*rouge_l + 0.3*chrf` (a mean by weight). The text is stored with every
+score.
 """
 
 import json
