@@ -182,7 +182,7 @@ def test_a_built_dataset_folder_can_be_imported(tmp_path: Path):
 
 def pickled(tmp_path: Path, name: str) -> Path:
     data = pickle.dumps({"a": 1})
-    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    (tmp_path / name).write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
     return tmp_path / name
 
 
@@ -223,7 +223,7 @@ def test_a_pickle_in_a_folder_is_refused_too(tmp_path: Path):
         ("r.csv", b"\xff\xfe\x00", DataError, "not UTF-8"),
         ("r.parquet", b"not parquet", DataError, "not a Parquet file"),
         ("r.jsonl.gz", b"not gzip", DataError, "Cannot read .*r.jsonl.gz"),
-        ("r.jsonl.gz", gzip.compress(b'{"instruction": "a"}' * 500)[:-20], DataError, "Cannot read .*r.jsonl.gz"),
+        ("r.jsonl.gz", gzip.compress(b'{"instruction": "a"}' * 500, mtime=0)[:-20], DataError, "Cannot read .*r.jsonl.gz"),
         ("r.json", b'"text"', ConfigError, "no known format"),
         ("r.json", b"", ConfigError, "no known format"),
         ("r.csv", b"prompt\na\n", ConfigError, "no known format"),
@@ -231,9 +231,9 @@ def test_a_pickle_in_a_folder_is_refused_too(tmp_path: Path):
         ("r.csv", b"sample_id,eval_name,m\na,b,1\n", ConfigError, "Nearest: routerbench, RouterBench's wide table"),
         ("r.jsonl", b'{"task_name": "a", "query": "b"}\n', ConfigError, "keys: task_name, query. Nearest: llmrouter"),
         ("r.xlsx", b"PK", ConfigError, "Expected one of .csv, .json, .jsonl, .parquet"),
-        ("r.parquet.gz", gzip.compress(b"PAR1"), ConfigError, "Expected one of"),
+        ("r.parquet.gz", gzip.compress(b"PAR1", mtime=0), ConfigError, "Expected one of"),
         ("r.zip", b"PK\x03\x04", ConfigError, "unpack archives first"),
-        ("r.tar.gz", gzip.compress(b"x"), ConfigError, "unpack archives first"),
+        ("r.tar.gz", gzip.compress(b"x", mtime=0), ConfigError, "unpack archives first"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_line_and_leaves_nothing(
