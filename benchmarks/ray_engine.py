@@ -1,10 +1,12 @@
-"""The Ray engine beside the local one: the same build against the same stub server, in one run; memory and start-up.
+"""The Ray engine beside the local one: the same build against the same stub server, in one run.
 
     python benchmarks/ray_engine.py [--instructions 2000,20000] [--concurrency 64,256] [--workers 2]
 
 The stub answers with 512 tokens after 50 ms. Seconds are those of the whole command, reading, scoring and writing
-included; calls/s are those between the first and the last response. Memory is that of all processes of the build
-together, each shared page once (proportional set size, Linux), at its highest.
+included; calls/s are those between the first and the last request. CPU is in milliseconds per call, without what was
+used before the first one: of the driver (which writes the journal and the dataset), of the coordinator, and of the
+workers together. Memory is that of all processes of the build, each shared page once (proportional set size, Linux),
+before the first call and at its highest.
 """
 
 import argparse
@@ -14,6 +16,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -23,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.stub_server import answer_text, start_stub_server
 
 LATENCY_S, TOKENS = 0.05, 512
+ROLES = ("driver", "coordinator", "workers")
+PARTS = {"coordinator": "ray::Coordinator", "workers": "ray::MapWorker"}
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -33,10 +39,9 @@ def main() -> None:
     parser.add_argument("--concurrency", default="64,256")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
-    print(
-        "| engine | instructions | in flight at most | seconds | until the first call | calls/s | memory, MB | hash |"
-    )
-    print("|---|---:|---:|---:|---:|---:|---:|---|")
+    print("| engine | instructions | in flight | seconds | until the first call | calls/s", end="")
+    print(" | CPU driver | coordinator | workers | memory before, MB | highest | hash |")
+    print("|---|" + "---:|" * 10 + "---|")
     with start_stub_server(latency_s=LATENCY_S, tokens=TOKENS) as server:
         for count in map(int, args.instructions.split(",")):
             for concurrency in map(int, args.concurrency.split(",")):
@@ -45,9 +50,10 @@ def main() -> None:
                     print(f"| {engine} | {count:,} | {concurrency} | {' | '.join(row)} |", flush=True)
 
 
-def measured(url: str, requests: object, engine: str, count: int, concurrency: int, workers: int) -> list[str]:
+def measured(
+    url: str, requests: Callable[[], int], engine: str, count: int, concurrency: int, workers: int
+) -> list[str]:
     """Return the figures of one build."""
-    assert callable(requests)
     with tempfile.TemporaryDirectory() as folder:
         expert = {"provider": "openai_compatible", "name": "stub", "base_url": url, "model": "stub"}
         Path(folder, "experts.yaml").write_text(json.dumps([{**expert, "concurrency": concurrency}]))
@@ -59,38 +65,62 @@ def measured(url: str, requests: object, engine: str, count: int, concurrency: i
         command += ["--workers", str(workers), "--max_iter", str(count)]
         before, started = requests(), time.perf_counter()
         process = psutil.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
-        peak = [0]
-        watcher = threading.Thread(target=_watch, args=(process, peak))
-        watcher.start()
+        watched = _Watched(process)
+        watched.start()
         first = last = 0.0
         made = 0
         while process.poll() is None:
             now = requests() - before
             if now and not first:
                 first = time.perf_counter() - started
+                watched.begin()
             if now > made:
                 made, last = now, time.perf_counter() - started
             time.sleep(0.05)
         seconds = time.perf_counter() - started
-        watcher.join()
+        watched.join()
         assert process.returncode == 0
         facts = json.loads(Path(folder, "out", "dataset.json").read_text())
     rate = made / max(1e-9, last - first)
-    memory = peak[0] / 2**20
-    return [f"{seconds:.1f}", f"{first:.1f}", f"{rate:,.0f}", f"{memory:,.0f}", facts["content_hash"][:8]]
+    cpu = [f"{1000 * watched.used(role) / made:.2f}" for role in ROLES]
+    memory = [f"{watched.before / 2**20:,.0f}", f"{watched.peak / 2**20:,.0f}"]
+    return [f"{seconds:.1f}", f"{first:.1f}", f"{rate:,.0f}", *cpu, *memory, facts["content_hash"][:8]]
 
 
-def _watch(process: psutil.Process, peak: list[int]) -> None:
-    """Keep the highest memory of a process and its descendants, until it ends."""
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        total = 0
-        try:
-            for one in [process, *process.children(recursive=True)]:
-                total += one.memory_full_info().pss
-        except psutil.Error:
-            continue
-        peak[0] = max(peak[0], total)
-        time.sleep(0.5)
+class _Watched(threading.Thread):
+    """Keeps the memory of a process and its descendants, and the CPU time of each, until it ends."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        super().__init__(daemon=True)
+        self._process = process
+        self._cpu: dict[tuple[str, int], float] = {}
+        self._cpu_before: dict[tuple[str, int], float] = {}
+        self.peak = self.before = 0
+
+    def begin(self) -> None:
+        """Take note that the first call was made."""
+        self._cpu_before, self.before = dict(self._cpu), self.peak
+
+    def used(self, role: str) -> float:
+        """Return the CPU seconds since the first call of all processes of a role."""
+        return sum(seconds - self._cpu_before.get(key, 0.0) for key, seconds in self._cpu.items() if key[0] == role)
+
+    def run(self) -> None:
+        while self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE:
+            total = 0
+            with suppress(psutil.Error):
+                for one in [self._process, *self._process.children(recursive=True)]:
+                    total += one.memory_full_info().pss
+                    times = one.cpu_times()
+                    self._cpu[self._role(one), one.pid] = times.user + times.system
+                self.peak = max(self.peak, total)
+            time.sleep(0.25)
+
+    def _role(self, one: psutil.Process) -> str:
+        if one.pid == self._process.pid:
+            return "driver"
+        name = " ".join(one.cmdline())
+        return next((role for role, start in PARTS.items() if name.startswith(start)), "other")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,11 @@ async def test_a_dead_worker_gives_its_turns_back_when_its_block_is_begun_anew()
     assert waits
     dead.dies()
     assert await coordinator.begin("live", 0) == {("e", "i1")}
+    results, _ = await coordinator.collect()
+    assert len(results) == 1
+    written = asyncio.ensure_future(coordinator.collect())  # to ask for more is to say that these are in the journal
     await turn
+    written.cancel()
     assert await coordinator.exchange("dead", []) == EXPIRED
 
 
