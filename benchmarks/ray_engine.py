@@ -4,9 +4,9 @@
 
 The stub answers with 512 tokens after 50 ms. Seconds are those of the whole command, reading, scoring and writing
 included; calls/s are those between the first and the last request. CPU is in milliseconds per call, without what was
-used before the first one: of the driver (which writes the journal and the dataset), of the coordinator, and of the
-workers together. Memory is that of all processes of the build, each shared page once (proportional set size, Linux),
-before the first call and at its highest.
+used before the first one: of the driver while calls are made (it writes the journal), of the coordinator, of the
+workers together, and of the driver afterwards (it scores and writes the dataset). Memory is that of all processes of
+the build, each shared page once (proportional set size, Linux), before the first call and at its highest.
 """
 
 import argparse
@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     print("| engine | instructions | in flight | seconds | until the first call | calls/s", end="")
-    print(" | CPU driver | coordinator | workers | memory before, MB | highest | hash |")
-    print("|---|" + "---:|" * 10 + "---|")
+    print(" | CPU driver | coordinator | workers | driver, after | memory before, MB | highest | hash |")
+    print("|---|" + "---:|" * 11 + "---|")
     with start_stub_server(latency_s=LATENCY_S, tokens=TOKENS) as server:
         for count in map(int, args.instructions.split(",")):
             for concurrency in map(int, args.concurrency.split(",")):
@@ -76,13 +76,14 @@ def measured(
                 watched.begin()
             if now > made:
                 made, last = now, time.perf_counter() - started
+                watched.take_note()
             time.sleep(0.05)
         seconds = time.perf_counter() - started
         watched.join()
         assert process.returncode == 0
         facts = json.loads(Path(folder, "out", "dataset.json").read_text())
     rate = made / max(1e-9, last - first)
-    cpu = [f"{1000 * watched.used(role) / made:.2f}" for role in ROLES]
+    cpu = [f"{1000 * used / made:.2f}" for used in watched.used()]
     memory = [f"{watched.before / 2**20:,.0f}", f"{watched.peak / 2**20:,.0f}"]
     return [f"{seconds:.1f}", f"{first:.1f}", f"{rate:,.0f}", *cpu, *memory, facts["content_hash"][:8]]
 
@@ -95,15 +96,21 @@ class _Watched(threading.Thread):
         self._process = process
         self._cpu: dict[tuple[str, int], float] = {}
         self._cpu_before: dict[tuple[str, int], float] = {}
+        self._cpu_asked: dict[tuple[str, int], float] = {}
         self.peak = self.before = 0
 
     def begin(self) -> None:
         """Take note that the first call was made."""
         self._cpu_before, self.before = dict(self._cpu), self.peak
 
-    def used(self, role: str) -> float:
-        """Return the CPU seconds since the first call of all processes of a role."""
-        return sum(seconds - self._cpu_before.get(key, 0.0) for key, seconds in self._cpu.items() if key[0] == role)
+    def take_note(self) -> None:
+        """Take note that a further call was made."""
+        self._cpu_asked = dict(self._cpu)
+
+    def used(self) -> list[float]:
+        """Return the CPU seconds of each role from the first to the last call, and of the driver after that."""
+        asking = [_total(self._cpu_asked, role) - _total(self._cpu_before, role) for role in ROLES]
+        return [*asking, _total(self._cpu, "driver") - _total(self._cpu_asked, "driver")]
 
     def run(self) -> None:
         while self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE:
@@ -121,6 +128,10 @@ class _Watched(threading.Thread):
             return "driver"
         name = " ".join(one.cmdline())
         return next((role for role, start in PARTS.items() if name.startswith(start)), "other")
+
+
+def _total(cpu: dict[tuple[str, int], float], role: str) -> float:
+    return sum(seconds for (one, _), seconds in cpu.items() if one == role)
 
 
 if __name__ == "__main__":
