@@ -223,7 +223,12 @@ def test_a_pickle_in_a_folder_is_refused_too(tmp_path: Path):
         ("r.csv", b"\xff\xfe\x00", DataError, "not UTF-8"),
         ("r.parquet", b"not parquet", DataError, "not a Parquet file"),
         ("r.jsonl.gz", b"not gzip", DataError, "Cannot read .*r.jsonl.gz"),
-        ("r.jsonl.gz", gzip.compress(b'{"instruction": "a"}' * 500, mtime=0)[:-20], DataError, "Cannot read .*r.jsonl.gz"),
+        (
+            "r.jsonl.gz",
+            gzip.compress(b'{"instruction": "a"}' * 500, mtime=0)[:-20],
+            DataError,
+            "Cannot read .*r.jsonl.gz",
+        ),
         ("r.json", b'"text"', ConfigError, "no known format"),
         ("r.json", b"", ConfigError, "no known format"),
         ("r.csv", b"prompt\na\n", ConfigError, "no known format"),
