@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks.kills import against_an_endpoint
 from dataset_build import BuildConfig, Expert, ExpertUnavailableError, read_dataset_json, read_table
 from dataset_build.src import calls, limits, querying
 from dataset_build.src.build_report import warnings_of
@@ -317,3 +318,17 @@ def test_what_failed_for_want_of_an_endpoint_is_asked_once_more_in_the_same_run(
     assert len(seen) == 100
     assert 0 < len(repeats) < 60
     assert max(expert.seen.values()) == 2
+
+
+@pytest.mark.slow
+def test_builds_killed_at_random_lose_nothing_finished_and_pay_twice_only_what_was_in_flight(tmp_path: Path):
+    """The last kill falls into the export. Set KILLS=50 for the full number."""
+    kills = int(os.environ.get("KILLS", "3"))
+    outcome = against_an_endpoint(tmp_path, kills, 300 * kills, 32, seed=1)
+    assert outcome.kills == kills
+    assert outcome.during_export == 1
+    assert outcome.lost == 0
+    assert all(0 <= count <= outcome.in_flight for count in outcome.unkept)
+    assert outcome.handed_out - outcome.answers == sum(outcome.unkept)
+    assert outcome.same_hash
+    assert outcome.same_tables
