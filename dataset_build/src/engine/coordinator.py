@@ -125,7 +125,8 @@ class Coordinator:
             self._handed_over = 0
             self._changed.notify_all()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait_for(lambda: self._results), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await self._changed.wait_for(lambda: self._results)
             results, self._results = self._results, []
             self._handed_over = len(results)
             self._changed.notify_all()
@@ -201,7 +202,8 @@ class Coordinator:
             return [], EXPIRED
         session = self._session(session_id)
         with suppress(TimeoutError):
-            await asyncio.wait_for(session.has_replies.wait(), POLL_S)
+            async with asyncio.timeout(POLL_S):
+                await session.has_replies.wait()
         session.has_replies.clear()
         replies, session.replies = session.replies, []
         return replies, STOP if self._is_stopped else GO_ON
