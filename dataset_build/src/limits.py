@@ -195,6 +195,7 @@ class Endpoint:
         self._tokens = RateLimit(limits.tokens_per_minute, clock) if limits.tokens_per_minute else None
         self._clock = clock
         self._running = 0
+        self._called = 0  # whose turn it is, and who do not know it yet
         self._paused_until = 0.0
         self._is_stopped = False
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -215,20 +216,8 @@ class Endpoint:
             ExpertUnavailableError: the breaker is open, or the endpoint was stopped (kind `circuit_open`).
         """
         self._check(is_probe)
-        while self._running >= int(self.level.level):
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._wake()  # it was this one's turn: hand it on
-                raise
-            try:
-                self._check(is_probe)
-            except ExpertUnavailableError:
-                self._wake()
-                raise
+        if self._running + self._called >= int(self.level.level):
+            await self._turn(is_probe)
         self._running += 1
         if self._requests is not None or self._tokens is not None or self._paused_until:
             try:
@@ -239,6 +228,23 @@ class Endpoint:
                 self._wake()
                 raise
         return self.level.epoch
+
+    async def _turn(self, is_probe: bool) -> None:
+        """Wait in the queue until there is room."""
+        has_room = False
+        while not has_room:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+                self._called -= 1
+                self._check(is_probe)
+            except (asyncio.CancelledError, ExpertUnavailableError) as problem:
+                if turn.done() and not turn.cancelled():  # it was this one's turn: hand it on
+                    self._called -= isinstance(problem, asyncio.CancelledError)
+                    self._wake()
+                raise
+            has_room = self._running < int(self.level.level)  # not where the level fell meanwhile
 
     async def _wait_for_rate(self, tokens: int) -> None:
         pause = max(
@@ -274,7 +280,7 @@ class Endpoint:
             more_tokens: Tokens used beyond those that `enter` was told.
             is_probe: As for `enter`.
         """
-        was_in_use = self._running >= int(self.level.level)
+        was_in_use = self._running + self._called >= int(self.level.level)
         self._running -= 1
         if self._tokens is not None and more_tokens:
             self._tokens.correct(more_tokens)
@@ -300,18 +306,19 @@ class Endpoint:
         self._wake()
 
     def _wake(self) -> None:
-        free = int(self.level.level) - self._running
-        while free > 0 and self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                free -= 1
+        self._call(int(self.level.level) - self._running - self._called)
 
     def _wake_all(self) -> None:
-        while self._waiting:
+        self._call(len(self._waiting))
+
+    def _call(self, count: int) -> None:
+        """Tell the next `count` of those who wait that it is their turn."""
+        while count > 0 and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
+                self._called += 1
+                count -= 1
 
 
 def limits_of(experts: "Iterable[Expert]") -> dict[str, Limits]:

@@ -337,6 +337,48 @@ def test_the_level_only_rises_where_it_was_in_use():
     run(work())
 
 
+def test_answers_that_come_together_raise_the_level_as_much_as_one_after_the_other():
+    async def work():
+        endpoint = Endpoint("e", most=256)
+        rounds = [asyncio.Event()]
+
+        async def call():
+            epoch = await endpoint.enter()
+            await rounds[-1].wait()
+            endpoint.leave(epoch, None)
+
+        tasks = [asyncio.create_task(call()) for _ in range(1000)]
+        levels = []
+        for _ in range(5):
+            await asyncio.sleep(0.01)
+            levels.append(endpoint._running)
+            rounds.append(asyncio.Event())
+            rounds[-2].set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert levels == [8, 16, 32, 64, 128]
+
+    run(work())
+
+
+def test_turns_are_given_in_the_order_of_asking():
+    async def work():
+        endpoint = Endpoint("e", most=1)
+        order = []
+
+        async def call(name):
+            epoch = await endpoint.enter()
+            order.append(name)
+            await asyncio.sleep(0)
+            endpoint.leave(epoch, None)
+
+        await asyncio.gather(*(call(name) for name in range(30)))
+        assert order == list(range(30))
+
+    run(work())
+
+
 def test_a_pause_that_the_endpoint_asked_for_holds_for_everyone_who_comes(monkeypatch: pytest.MonkeyPatch):
     slept = []
     clock = Clock()
@@ -413,7 +455,7 @@ def test_whatever_is_cancelled_fails_or_ends_no_turn_is_lost_and_no_limit_is_pas
         _, pending = await asyncio.wait(tasks, timeout=2)
         assert not pending, "a turn was lost: somebody waits for ever"
         assert not [task for task in tasks if not task.cancelled() and task.exception()]
-        assert endpoint._running == 0
+        assert endpoint._running == endpoint._called == 0
         assert not [turn for turn in endpoint._waiting if not turn.done()]
         endpoint.breaker.succeeded()
         for _ in range(3):
