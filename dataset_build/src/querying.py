@@ -40,6 +40,8 @@ STOP_GRACE_S = 10.0
 LAST_PROBES = 3
 #: The same for one that only says "too many requests", and so is there: limits are per minute.
 LAST_PROBES_OF_A_LIMIT = 6
+#: Responses that are made durable together at most: so many finished ones a crash can take along.
+MOST_PER_COMMIT = 16
 #: Kinds of error that are not asked again in the same run.
 FINAL = OF_THE_INSTRUCTION | FATAL
 
@@ -223,18 +225,25 @@ class Querying:
                 self._failures[response.expert] += 1
             (self._on_repeat if is_repeat else self._on_response)(response)
 
-    async def _keep(self, response: Response, *, is_repeat: bool) -> None:
-        """Make a response durable; those that finish in the same turn of the event loop share one commit."""
+    def _keep(self, response: Response, *, is_repeat: bool) -> asyncio.Future[None]:
+        """Make a response durable in this turn of the event loop; returns what tells that it is.
+
+        Those that finish in the same turn share a commit. The next call need not wait for it: calls that wait for each
+        other's answers are all sent at once, and all answers come at once, for ever after.
+        """
         if self._batch is None:
             loop = asyncio.get_running_loop()
             self._batch = ([], loop.create_future())
             loop.call_soon(self._commit)
         finished, is_durable = self._batch
         finished.append((response, is_repeat))
-        await asyncio.shield(is_durable)
+        if len(finished) >= MOST_PER_COMMIT:
+            self._commit()
+        return is_durable
 
     def _commit(self) -> None:
-        assert self._batch is not None
+        if self._batch is None:
+            return
         (finished, is_durable), self._batch = self._batch, None
         try:
             self._record_all(finished)
@@ -267,6 +276,7 @@ class Querying:
     async def _ask(
         self, expert: Expert, endpoint: Endpoint, waiting: Iterator[tuple[Instruction, bool]], may_repeat: bool
     ) -> None:
+        kept: asyncio.Future[None] | None = None
         for instruction, has_failed in waiting:
             try:
                 response = await call_expert(
@@ -279,14 +289,18 @@ class Querying:
                 )
             except BudgetMetError as problem:
                 self._broke.setdefault(expert.name, problem)
-                return
+                break
             if response.error_kind == CIRCUIT_OPEN:  # it was not asked, so there is nothing to record
                 if isinstance(waiting, _Round):
                     waiting.put_back(instruction, has_failed)
-                return
-            await self._keep(response, is_repeat=may_repeat and has_failed)
+                break
+            if kept is not None:  # durable long since, unless the answer took no time
+                await asyncio.shield(kept)
+            kept = self._keep(response, is_repeat=may_repeat and has_failed)
             if endpoint.breaker.is_open:
-                return
+                break
+        if kept is not None:
+            await asyncio.shield(kept)
 
     async def _outlast(self, expert: Expert, endpoint: Endpoint, waiting: "_Round", may_repeat: bool) -> bool:
         """Wait until the endpoint is back; returns whether it is.
