@@ -1,6 +1,6 @@
 """Collecting against a stub server: requests per second and CPU per request, beside four other ways to do it.
 
-    python benchmarks/collect.py [--concurrency 1,64,256] [--repetitions 3] [--seconds 6] [--litellm_python PATH]
+    python benchmarks/collect.py [--concurrency 1,64,256] [--repetitions 3] [--seconds 12] [--litellm_python PATH]
 
 The server (50 ms, 512-token answers) has core 0, the client core 1. "ours" is a whole build by the public function:
 journal, retries, cost and exact match on; its first figure is the query phase, its second the build from its start to
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--concurrency", default="1,64,256")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=6.0, help="about how long one measurement takes")
+    parser.add_argument("--seconds", type=float, default=12.0, help="about how long one measurement takes")
     parser.add_argument("--ways", default="ours,aiohttp,openai,requests,litellm")
     parser.add_argument("--litellm_python", help="the Python of an environment with litellm")
     parser.add_argument("--work", help=argparse.SUPPRESS)
