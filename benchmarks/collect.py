@@ -5,7 +5,8 @@
 The server (50 ms, 512-token answers) has core 0, the client core 1. "ours" is a whole build by the public function:
 journal, retries, cost and exact match on; its first figure is the query phase, its second the build from its start to
 the finished dataset. The others only ask: a bare aiohttp loop, the openai SDK's async client, a pool of 100 threads
-with requests (`requests.post`, and again with a session for each thread), litellm. Every way runs once in each repetition, each time in a new process; medians are shown.
+with requests (`requests.post`, and again with a session for each thread), litellm. Every way runs once in each
+repetition, each time in a new process; medians are shown.
 """
 
 import argparse
