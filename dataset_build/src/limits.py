@@ -1,8 +1,9 @@
 """How much an endpoint is asked at a time: a concurrency that finds its own level, rates, and a circuit breaker.
 
 Collecting and serving share this. Concurrency follows additive increase, multiplicative decrease (Chiu and Jain,
-"Analysis of the Increase and Decrease Algorithms", 1989) after a slow start as in TCP (RFC 5681); rates are kept by the
-generic cell rate algorithm (ITU-T I.371); the breaker is Nygard's ("Release It!", 2007).
+"Analysis of the Increase and Decrease Algorithms", 1989) after a slow start as in TCP (RFC 5681), with a decrease in
+proportion to the share of protests as in DCTCP (RFC 8257); rates are kept by the generic cell rate algorithm (ITU-T
+I.371); the breaker is Nygard's ("Release It!", 2007).
 """
 
 import asyncio
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 #: Calls in flight at first; every success adds one until the endpoint first protests.
 START_LEVEL = 8
+#: Over how many of the last tries the share of protests is a (moving) mean.
+SHARE_WINDOW = 64
+#: A share of protests up to this is noise: fewer calls in flight would not lessen it.
+TOLERATED_SHARE = 0.1
 #: Tries that fail one after another, with no success between, before a breaker opens.
 TRIES_UNTIL_OPEN = 10
 #: Seconds an open breaker waits before it lets one call through; doubled each time that call fails.
@@ -58,7 +63,10 @@ class Limits:
 
 
 class AdaptiveLevel:
-    """How many calls may be in flight: up by one a round while all is well, halved when the endpoint protests.
+    """How many calls may be in flight: up by one a round while all is well, down by half the share of protests.
+
+    A storm of protests halves it. A few at random change nothing: an endpoint that turns down one call in twenty
+    whatever it is asked would otherwise be asked ten at a time for ever.
 
     Args:
         most: The level is never above this.
@@ -67,6 +75,8 @@ class AdaptiveLevel:
     def __init__(self, most: int) -> None:
         self.most = most
         self.level = float(min(START_LEVEL, most))
+        self.share = 0.0
+        self._outcomes = 0
         self._is_starting = True
         self._epoch = 0
 
@@ -75,16 +85,28 @@ class AdaptiveLevel:
         """A number that grows with every decrease; a call carries the one it started in."""
         return self._epoch
 
-    def rise(self) -> None:
-        """Take note of a success while the level was in use."""
-        self.level = min(float(self.most), self.level + (1.0 if self._is_starting else 1.0 / self.level))
+    @property
+    def is_congested(self) -> bool:
+        """Whether the endpoint protests more than now and then."""
+        return self.share > TOLERATED_SHARE
 
-    def fall(self, epoch: int) -> None:
-        """Take note of a protest; calls that started before the last decrease say nothing new."""
-        if epoch == self._epoch:
+    def succeeded(self, *, was_in_use: bool) -> None:
+        """Take note of a success; only one that came while the level was in use says that there is room for more."""
+        self._weigh(0.0)
+        if was_in_use:
+            self.level = min(float(self.most), self.level + (1.0 if self._is_starting else 1.0 / self.level))
+
+    def protested(self, epoch: int) -> None:
+        """Take note of a protest; calls that started before the last decrease do not lower the level again."""
+        self._weigh(1.0)
+        if self.is_congested and epoch == self._epoch:
             self._epoch += 1
             self._is_starting = False
-            self.level = max(1.0, self.level / 2.0)
+            self.level = max(1.0, self.level * (1.0 - self.share / 2.0))
+
+    def _weigh(self, outcome: float) -> None:
+        self._outcomes = min(SHARE_WINDOW, self._outcomes + 1)
+        self.share += (outcome - self.share) / self._outcomes
 
 
 class RateLimit:
@@ -286,13 +308,13 @@ class Endpoint:
             self._tokens.correct(more_tokens)
         if problem is None or problem.kind in OF_THE_INSTRUCTION:
             self.breaker.succeeded()
-            if was_in_use:
-                self.level.rise()
+            self.level.succeeded(was_in_use=was_in_use)
         else:
             if problem.kind in CONGESTION:
-                self.level.fall(epoch)
-            if problem.retry_after_s and problem.retry_after_s <= LONGEST_RETRY_AFTER_S:
-                self._paused_until = max(self._paused_until, self._clock() + problem.retry_after_s)
+                self.level.protested(epoch)
+            asked_s = problem.retry_after_s or 0.0
+            if self.level.is_congested and 0.0 < asked_s <= LONGEST_RETRY_AFTER_S:  # else only that call waits
+                self._paused_until = max(self._paused_until, self._clock() + asked_s)
             if is_probe:
                 self.breaker.probe_failed(problem)
                 self._wake_all()

@@ -17,6 +17,7 @@ from dataset_build.src.limits import (
     LONGEST_COOL_DOWN_S,
     OF_THE_INSTRUCTION,
     START_LEVEL,
+    TOLERATED_SHARE,
     TRIES_UNTIL_OPEN,
     AdaptiveLevel,
     CircuitBreaker,
@@ -44,54 +45,105 @@ def problem(kind: str = "connection", retry_after_s: float | None = None) -> Exp
 # The level
 
 
-def test_the_level_starts_low_and_doubles_every_round_until_the_first_protest():
+def grown(most: int, to: int) -> AdaptiveLevel:
+    level = AdaptiveLevel(most)
+    while level.level < to:
+        level.succeeded(was_in_use=True)
+    return level
+
+
+def test_the_level_starts_low_and_doubles_every_round_until_the_first_decrease():
     level = AdaptiveLevel(1000)
     assert level.level == START_LEVEL
     for _ in range(START_LEVEL):  # one round: every call in flight succeeds
-        level.rise()
+        level.succeeded(was_in_use=True)
     assert level.level == 2 * START_LEVEL
 
 
-def test_after_a_protest_it_halves_and_then_rises_by_one_a_round():
+def test_where_the_first_call_is_turned_down_it_halves_and_then_rises_by_one_a_round():
     level = AdaptiveLevel(1000)
-    for _ in range(92):
-        level.rise()
-    assert level.level == 100
-    level.fall(level.epoch)
-    assert level.level == 50
-    for _ in range(50):
-        level.rise()
-    assert level.level == pytest.approx(51, abs=0.02)
+    level.protested(level.epoch)
+    assert level.level == START_LEVEL / 2
+    for _ in range(START_LEVEL // 2):
+        level.succeeded(was_in_use=True)
+    assert level.level == pytest.approx(START_LEVEL / 2 + 1, abs=0.2)
 
 
-def test_calls_of_one_round_that_all_fail_halve_it_once():
+def test_a_few_protests_at_random_leave_the_level_alone_and_a_storm_brings_it_down_within_rounds():
+    level, chance = grown(256, 256), random.Random(0)
+    lowest = 256.0
+    for _ in range(20_000):
+        if chance.random() < TOLERATED_SHARE / 3:
+            level.protested(level.epoch)
+        else:
+            level.succeeded(was_in_use=True)
+        lowest = min(lowest, level.level)
+    assert lowest > 200
+    rounds = 0
+    while level.level > 1.0:
+        epoch = level.epoch
+        for _ in range(int(level.level)):
+            level.protested(epoch)
+        rounds += 1
+    assert rounds < 12
+
+
+def test_it_finds_what_an_endpoint_takes_and_stays_there():
+    level, chance, takes = AdaptiveLevel(256), random.Random(0), 40
+    levels = []
+    for _ in range(400):  # rounds
+        in_flight, epoch = int(level.level), level.epoch
+        ends = [number < takes for number in range(in_flight)]
+        chance.shuffle(ends)
+        for is_well in ends:
+            if is_well:
+                level.succeeded(was_in_use=True)
+            else:
+                level.protested(epoch)
+        levels.append(level.level)
+    assert takes * 0.9 < min(levels[100:])
+    assert max(levels[100:]) < takes * 1.3
+
+
+def test_calls_of_one_round_that_all_fail_lower_it_once():
     level = AdaptiveLevel(64)
-    for _ in range(56):
-        level.rise()
-    epochs = [level.epoch] * 64
+    epochs = [level.epoch] * 8
     for epoch in epochs:
-        level.fall(epoch)
-    assert level.level == 32
-    level.fall(level.epoch)
-    assert level.level == 16
+        level.protested(epoch)
+    assert level.level == START_LEVEL / 2
+    level.protested(level.epoch)
+    assert level.level == START_LEVEL / 4
 
 
-@given(most=st.integers(1, 300), events=st.lists(st.sampled_from(["rise", "fall", "old"]), max_size=300))
-def test_the_level_stays_between_one_and_its_most_and_halves_once_an_epoch(most: int, events: list[str]):
+@given(most=st.integers(1, 300), events=st.lists(st.sampled_from(["well", "protest", "old"]), max_size=300))
+def test_the_level_stays_between_one_and_its_most_and_falls_by_half_at_most_once_an_epoch(most: int, events: list[str]):
     level = AdaptiveLevel(most)
     for event in events:
         before, epoch = level.level, level.epoch
-        if event == "rise":
-            level.rise()
+        if event == "well":
+            level.succeeded(was_in_use=True)
             assert before <= level.level <= before + 1
-        elif event == "fall":
-            level.fall(epoch)
-            assert level.level == max(1.0, before / 2)
-            assert level.epoch == epoch + 1
+        elif event == "protest":
+            level.protested(epoch)
+            assert max(1.0, before / 2) <= level.level <= before
+            assert (level.epoch == epoch + 1) == level.is_congested
         else:
-            level.fall(epoch - 1)
+            level.protested(epoch - 1)
             assert (level.level, level.epoch) == (before, epoch)
         assert 1.0 <= level.level <= most
+        assert 0.0 <= level.share <= 1.0
+
+
+def test_one_protest_among_many_answers_pauses_only_its_own_call():
+    async def work():
+        clock = Clock()
+        endpoint = Endpoint("e", most=16, clock=clock)
+        for _ in range(60):
+            endpoint.leave(await endpoint.enter(), None)
+        await fail(endpoint, times=1, kind="rate_limit", retry_after_s=10.0)
+        await asyncio.wait_for(endpoint.enter(), 2)
+
+    run(work())
 
 
 # Rates
