@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dataset_build.src.judging.calibration import JudgedPair, JudgedResponse, JudgedSample, judge_sample, read_judge
     from dataset_build.src.judging.config import JudgeConfig
     from dataset_build.src.labels import Labels, labels_of, matrix_of
-    from dataset_build.src.minilm import MiniLM
+    from dataset_build.src.minilm import MiniLM, cache_folder
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
     from dataset_build.src.records import CANNOT_ANSWER, COLUMNS, Answer, Instruction, Price, Response, Score
     from dataset_build.src.registry import Registry, nearest
@@ -92,6 +92,7 @@ _HOME = {
     "abilities_text": "dataset_build.src.abilities:abilities_text",
     "build_dataset": "dataset_build.src.builder:build_dataset",
     "build_main": "dataset_build.src.builder:main",
+    "cache_folder": "dataset_build.src.minilm:cache_folder",
     "call_expert": "dataset_build.src.calls:call_expert",
     "call_hub": "dataset_build.src.hub:call_hub",
     "comma_list": "dataset_build.src.arguments:comma_list",
@@ -162,6 +163,7 @@ __all__ = [
     "abilities_text",
     "build_dataset",
     "build_main",
+    "cache_folder",
     "call_expert",
     "call_hub",
     "comma_list",

@@ -66,6 +66,11 @@ class MiniLM:
         self._tokenizer = tokenizer
         self._model = model
 
+    @property
+    def fingerprint(self) -> str:
+        """A name that changes with anything that changes the vectors."""
+        return f"minilm-{self.precision}-{_sha256(self._model)[:16]}"
+
     @classmethod
     def load(cls, precision: Precision = "int8", *, folder: Path | None = None) -> "MiniLM":
         """Return the encoder, ready.

@@ -72,7 +72,9 @@ classifiers: Registry[Classifier] = Registry(
     "model type",
     {
         "linear": "mixture_training.src.linear:LinearClassifier",
+        "kernel": "mixture_training.src.kernel:KernelClassifier",
         "knn": "mixture_training.src.neighbours:NeighboursClassifier",
+        "hierarchical": "mixture_training.src.hierarchical:HierarchicalClassifier",
         "xgboost": "mixture_training.src.xgb_classifier:XGBoostClassifier",
         "transformer": "mixture_training.src.instruction_classifier:TransformerClassifier",
         "llm": "mixture_training.src.llm_classifier:LLMClassifier",

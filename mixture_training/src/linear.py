@@ -4,30 +4,26 @@ The penalty is chosen per expert by leave-one-out error, which ridge gives in cl
 1979): one eigendecomposition serves every penalty and every expert with scores for the same rows.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mixture_training.src.ability_head import AbilityHead
-from mixture_training.src.category_head import CategoryHead
-from mixture_training.src.classifier import Classifier, Prediction
-from mixture_training.src.encoders.factory import load_encoder, make_encoder, save_encoder
-from mixture_training.src.targets import as_scores, check_learnable
-from mixture_training.src.training_data import FloatArray, TrainingData
+from mixture_training.src.encoders.base import Embeddings
+from mixture_training.src.training_data import FloatArray
+from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
 #: Penalties tried, for unit vectors.
 ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 4, 25))
 
 
-class LinearClassifier(Classifier):
+class LinearClassifier(VectorClassifier):
     """A weight vector per expert.
 
     Args:
         encoder: Name of the encoder.
-        seed: Unused by the model itself, which has no chance in it.
+        seed: Of the encoder; the model itself has no chance in it.
     """
 
     kind = "linear"
@@ -36,66 +32,68 @@ class LinearClassifier(Classifier):
         self.encoder = encoder
         self.seed = seed
 
-    def fit(self, train: TrainingData, validation: TrainingData) -> "LinearClassifier":
-        """Learn from every row that has a score, expert by expert; `validation` is not needed."""
-        check_learnable(train)
-        self.experts_ = train.experts
-        self.category_names_, self.ability_names_ = train.category_names, train.ability_names
-        self._encoder = make_encoder(self.encoder).fit(train.texts)
-        vectors = self._encoder.encode(train.texts).astype(np.float64)
-        known = ~np.isnan(train.scores)
-        self._weights = np.zeros((vectors.shape[1], len(train.experts)))
-        self._bias = np.zeros(len(train.experts))
-        self._alphas = np.zeros(len(train.experts))
-        for mask in np.unique(known, axis=1).T:
-            group = np.flatnonzero((known == mask[:, None]).all(axis=0))
-            solved = ridge(vectors[mask], train.scores[np.ix_(mask, group)])
-            self._weights[:, group], self._bias[group], self._alphas[group] = solved
-        self._categories = CategoryHead.fit(vectors, train)
-        self._abilities = AbilityHead.fit(vectors, train)
-        return self
+    def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
+        fitted = fit_ridge(train.vectors, train.data.scores)
+        self._weights, self._bias, self._alphas = fitted.weights, fitted.bias, fitted.penalties
 
-    def predict(self, texts: Sequence[str]) -> Prediction:
-        """Return the regression's values, clipped to [0, 1]."""
-        vectors = self._encoder.encode(texts).astype(np.float64)
-        return Prediction(
-            as_scores(vectors @ self._weights + self._bias),
-            self._categories.predict(vectors),
-            self._abilities.predict(vectors),
-        )
+    def _predict_scores(self, vectors: Embeddings, categories: FloatArray) -> FloatArray:
+        scores: FloatArray = vectors.astype(np.float64) @ self._weights + self._bias
+        return scores
 
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write encoder, weights and heads."""
-        np.savez(folder / "linear.npz", weights=self._weights, bias=self._bias, alphas=self._alphas)
-        self._categories.save(folder / "categories.npz")
-        self._abilities.save(folder)
-        return {
-            "encoder": self.encoder,
-            "seed": self.seed,
-            "category_names": list(self._categories.names),
-            "ability_names": list(self._abilities.names),
-            "saved_encoder": save_encoder(self._encoder, folder / "encoder"),
-        }
+    def _arrays(self) -> Arrays:
+        return {"weights": self._weights, "bias": self._bias, "alphas": self._alphas}
 
-    @classmethod
-    def load(cls, folder: Path, state: dict[str, Any]) -> "LinearClassifier":
-        """Return the classifier that `save` wrote."""
-        classifier = cls(state["encoder"], state["seed"])
-        classifier._encoder = load_encoder(folder / "encoder", state["saved_encoder"])
-        with np.load(folder / "linear.npz", allow_pickle=False) as arrays:
-            classifier._weights, classifier._bias = arrays["weights"], arrays["bias"]
-            classifier._alphas = arrays["alphas"]
-        classifier._categories = CategoryHead.load(folder / "categories.npz", tuple(state["category_names"]))
-        classifier._abilities = AbilityHead.load(folder, tuple(state.get("ability_names", ())))
-        return classifier
+    def _restore(self, arrays: Arrays) -> None:
+        self._weights, self._bias, self._alphas = arrays["weights"], arrays["bias"], arrays["alphas"]
 
     def diagnostics(self) -> dict[str, Any]:
-        """Return the chosen penalty of each expert."""
-        return {"encoder": self.encoder, "penalty": dict(zip(self.experts_, self._alphas.tolist(), strict=True))}
+        """Return the encoder and the chosen penalty of each expert."""
+        return {**super().diagnostics(), "penalty": dict(zip(self.experts_, self._alphas.tolist(), strict=True))}
 
 
-def ridge(vectors: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return (weights, intercepts, penalties) of one ridge regression per column of `scores`.
+@dataclass(frozen=True)
+class Ridge:
+    """One ridge regression per expert.
+
+    Attributes:
+        weights: (d, E).
+        bias: (E,).
+        penalties: (E,), as chosen.
+        left_out: (n, E), what each row is given by the regression without it; NaN where the score is missing.
+    """
+
+    weights: FloatArray
+    bias: FloatArray
+    penalties: FloatArray
+    left_out: FloatArray
+
+    def predict(self, vectors: npt.NDArray[np.floating]) -> FloatArray:
+        """Return the regressions' values, (n, E)."""
+        values: FloatArray = vectors.astype(np.float64) @ self.weights + self.bias
+        return values
+
+
+def fit_ridge(vectors: npt.NDArray[np.floating], scores: FloatArray) -> Ridge:
+    """Return ridge regressions of every column of `scores`, each from the rows that have one.
+
+    Args:
+        vectors: (n, d).
+        scores: (n, E), NaN where missing; every column has at least one.
+    """
+    exact = vectors.astype(np.float64)
+    known = ~np.isnan(scores)
+    experts = scores.shape[1]
+    weights, bias, penalties = np.zeros((exact.shape[1], experts)), np.zeros(experts), np.zeros(experts)
+    left_out = np.full(scores.shape, np.nan)
+    for mask in np.unique(known, axis=1).T:
+        group = np.flatnonzero((known == mask[:, None]).all(axis=0))
+        cells = np.ix_(mask, group)
+        weights[:, group], bias[group], penalties[group], left_out[cells] = _solve(exact[mask], scores[cells])
+    return Ridge(weights, bias, penalties, left_out)
+
+
+def _solve(vectors: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return (weights, intercepts, penalties, left-out predictions) for rows that all have all scores.
 
     Args:
         vectors: (n, d).
@@ -107,18 +105,18 @@ def ridge(vectors: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArr
     values, directions = np.linalg.eigh(centred.T @ centred)
     values = np.maximum(values, 0.0)
     projected = centred @ directions
-    moments = projected.T @ targets
+    moments, squares = projected.T @ targets, projected**2
     best_error = np.full(scores.shape[1], np.inf)
     solution: npt.NDArray[np.float64] = np.zeros_like(moments)
-    penalties = np.full(scores.shape[1], ALPHAS[-1])
+    penalties, residuals = np.full(scores.shape[1], ALPHAS[-1]), np.array(targets)
     for alpha in ALPHAS:
         shrunk = 1.0 / (values + alpha)
         coefficients = moments * shrunk[:, None]
-        leverage = np.minimum((projected**2) @ shrunk + 1.0 / n, 1.0 - 1e-6)
+        leverage = np.minimum(squares @ shrunk + 1.0 / n, 1.0 - 1e-6)
         left_out = (targets - projected @ coefficients) / (1.0 - leverage)[:, None]
         error = (left_out**2).mean(axis=0)
         better = error < best_error
         best_error[better], penalties[better] = error[better], alpha
-        solution[:, better] = coefficients[:, better]
+        solution[:, better], residuals[:, better] = coefficients[:, better], left_out[:, better]
     weights = directions @ solution
-    return weights, level - centre @ weights, penalties
+    return weights, level - centre @ weights, penalties, scores - residuals

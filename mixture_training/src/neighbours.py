@@ -5,19 +5,15 @@ instruction out in turn. kNN is a strong router for what it costs (Li, 2025, "Re
 LLM Routing").
 """
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mixture_training.src.ability_head import ability_targets
-from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.encoders.base import Embeddings
-from mixture_training.src.encoders.factory import load_encoder, make_encoder, save_encoder
-from mixture_training.src.targets import as_scores, category_codes, check_learnable
-from mixture_training.src.training_data import FloatArray, TrainingData
+from mixture_training.src.training_data import FloatArray
+from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
 NEIGHBOURS = (5, 10, 20, 40, 80, 160)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.3)
@@ -28,7 +24,7 @@ _TUNING_ROWS = 2_000
 _BLOCK = 256
 
 
-class NeighboursClassifier(Classifier):
+class NeighboursClassifier(VectorClassifier):
     """Weighted means over the nearest training instructions.
 
     Args:
@@ -52,77 +48,34 @@ class NeighboursClassifier(Classifier):
         self.temperature = temperature
         self.seed = seed
 
-    def fit(self, train: TrainingData, validation: TrainingData) -> "NeighboursClassifier":
-        """Keep the training vectors and choose by leave-one-out error; `validation` is not needed."""
-        check_learnable(train)
-        self.experts_ = train.experts
-        self.category_names_, self.ability_names_ = train.category_names, train.ability_names
-        self._encoder = make_encoder(self.encoder).fit(train.texts)
-        self._vectors = _unit(self._encoder.encode(train.texts))
-        self._scores = train.scores
-        self._codes = category_codes(train, train.category_names)
-        self._means = train.expert_means()
-        self._abilities = ability_targets(train, train.ability_names)
+    def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
+        self._vectors = _unit(train.vectors)
+        self._scores = train.data.scores
+        self._means = train.data.expert_means()
         self._chosen = self._choose()
-        return self
 
-    def predict(self, texts: Sequence[str]) -> Prediction:
-        """Return the neighbours' means, shrunk a little to each expert's overall mean."""
-        queries = _unit(self._encoder.encode(texts))
+    def _predict_scores(self, vectors: Embeddings, categories: FloatArray) -> FloatArray:
         count, temperature = self._chosen
-        scores = np.empty((len(texts), len(self._means)))
-        categories = np.empty((len(texts), len(self.category_names_)))
-        rates = np.nanmean(self._abilities, axis=0) if self.ability_names_ else np.empty(0)
-        abilities = np.empty((len(texts), len(rates))) if self.ability_names_ else None
-        for rows, similarity, nearest in self._search(queries, count):
-            weights = _weights(similarity, temperature)
-            scores[rows] = _average(weights, self._scores[nearest], self._means)
-            categories[rows] = self._votes(weights, nearest)
-            if abilities is not None:
-                abilities[rows] = _average(weights, self._abilities[nearest], rates)
-        return Prediction(as_scores(scores), categories, None if abilities is None else as_scores(abilities))
+        scores = np.empty((len(vectors), len(self._means)))
+        for rows, similarity, nearest in self._search(_unit(vectors), count):
+            scores[rows] = _average(_weights(similarity, temperature), self._scores[nearest], self._means)
+        return scores
 
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write encoder, training vectors and their scores."""
-        np.savez(
-            folder / "neighbours.npz",
-            vectors=self._vectors,
-            scores=self._scores,
-            codes=self._codes,
-            means=self._means,
-            abilities=self._abilities,
-        )
+    def _arrays(self) -> Arrays:
         return {
-            "encoder": self.encoder,
-            "neighbours": self.neighbours,
-            "temperature": self.temperature,
-            "seed": self.seed,
-            "chosen": list(self._chosen),
-            "category_names": list(self.category_names_),
-            "ability_names": list(self.ability_names_),
-            "saved_encoder": save_encoder(self._encoder, folder / "encoder"),
+            "vectors": self._vectors,
+            "scores": self._scores,
+            "means": self._means,
+            "chosen": np.array(self._chosen, dtype=np.float64),
         }
 
-    @classmethod
-    def load(cls, folder: Path, state: dict[str, Any]) -> "NeighboursClassifier":
-        """Return the classifier that `save` wrote."""
-        classifier = cls(state["encoder"], state["neighbours"], state["temperature"], state["seed"])
-        classifier.category_names_ = tuple(state["category_names"])
-        classifier.ability_names_ = tuple(state.get("ability_names", ()))
-        classifier._encoder = load_encoder(folder / "encoder", state["saved_encoder"])
-        with np.load(folder / "neighbours.npz", allow_pickle=False) as arrays:
-            classifier._vectors, classifier._scores = arrays["vectors"], arrays["scores"]
-            classifier._codes, classifier._means = arrays["codes"], arrays["means"]
-            if classifier.ability_names_:
-                classifier._abilities = arrays["abilities"]
-            else:
-                classifier._abilities = np.empty((len(classifier._scores), 0))
-        classifier._chosen = (int(state["chosen"][0]), float(state["chosen"][1]))
-        return classifier
+    def _restore(self, arrays: Arrays) -> None:
+        self._vectors, self._scores, self._means = arrays["vectors"], arrays["scores"], arrays["means"]
+        self._chosen = int(arrays["chosen"][0]), float(arrays["chosen"][1])
 
     def diagnostics(self) -> dict[str, Any]:
-        """Return what was chosen."""
-        return {"encoder": self.encoder, "neighbours": self._chosen[0], "temperature": self._chosen[1]}
+        """Return the encoder and what was chosen."""
+        return {**super().diagnostics(), "neighbours": self._chosen[0], "temperature": self._chosen[1]}
 
     def _choose(self) -> tuple[int, float]:
         """Return the (neighbours, temperature) with the smallest squared error on left-out training rows."""
@@ -160,15 +113,6 @@ class NeighboursClassifier(Classifier):
             values = np.take_along_axis(similarity, kept, axis=1)
             order = np.argsort(-values, axis=1, kind="stable")
             yield rows, np.take_along_axis(values, order, axis=1), np.take_along_axis(kept, order, axis=1)
-
-    def _votes(self, weights: FloatArray, nearest: npt.NDArray[np.intp]) -> FloatArray:
-        """Return (rows, C) shares of the neighbours' weight; equal shares where no neighbour has a category."""
-        names = len(self.category_names_)
-        votes = np.full((len(weights), names), 1e-6)
-        codes = self._codes[nearest]
-        rows, places = np.nonzero(codes >= 0)
-        np.add.at(votes, (rows, codes[rows, places]), weights[rows, places])
-        return votes / votes.sum(axis=1, keepdims=True) if names else votes
 
 
 def _unit(vectors: Embeddings) -> Embeddings:

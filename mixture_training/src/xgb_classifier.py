@@ -5,7 +5,6 @@ logistic objective on scores in [0, 1]; the number of trees is chosen on validat
 """
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dataset_build import MissingDependencyError
-from mixture_training.src.ability_head import AbilityHead
-from mixture_training.src.category_head import CategoryHead
-from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.encoders.base import Embeddings
-from mixture_training.src.encoders.factory import load_encoder, make_encoder, save_encoder
-from mixture_training.src.targets import as_scores, check_learnable
-from mixture_training.src.training_data import FloatArray, TrainingData
+from mixture_training.src.training_data import FloatArray
+from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
@@ -28,7 +23,7 @@ if TYPE_CHECKING:
 _ENOUGH_TO_STOP = 20
 
 
-class XGBoostClassifier(Classifier):
+class XGBoostClassifier(VectorClassifier):
     """Gradient-boosted trees per expert.
 
     Args:
@@ -58,76 +53,45 @@ class XGBoostClassifier(Classifier):
         self.patience = patience
         self.seed = seed
 
-    def fit(self, train: TrainingData, validation: TrainingData) -> "XGBoostClassifier":
-        """Boost expert by expert; rows without a score for an expert are left out of its trees."""
+    def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
         _require_xgboost()
-        check_learnable(train)
-        self.experts_ = train.experts
-        self.category_names_, self.ability_names_ = train.category_names, train.ability_names
-        self._encoder = make_encoder(self.encoder).fit(train.texts)
-        vectors = self._encoder.encode(train.texts)
-        held_out = self._encoder.encode(validation.texts)
         self._boosters = [
-            self._boost(vectors, train.scores[:, column], held_out, validation.scores[:, column])
-            for column in range(len(train.experts))
+            self._boost(
+                train.vectors, train.data.scores[:, column], validation.vectors, validation.data.scores[:, column]
+            )
+            for column in range(len(self.experts_))
         ]
-        self._categories = CategoryHead.fit(vectors.astype(np.float64), train)
-        self._abilities = AbilityHead.fit(vectors.astype(np.float64), train)
-        return self
 
-    def predict(self, texts: Sequence[str]) -> Prediction:
-        """Return the boosted scores."""
-        vectors = self._encoder.encode(texts)
-        scores = np.zeros((len(texts), len(self._boosters)))
-        if len(texts):
-            matrix = _matrix(vectors)
-            for column, booster in enumerate(self._boosters):
-                scores[:, column] = booster.predict(matrix)
-        exact = vectors.astype(np.float64)
-        return Prediction(as_scores(scores), self._categories.predict(exact), self._abilities.predict(exact))
+    def _predict_scores(self, vectors: Embeddings, categories: FloatArray) -> FloatArray:
+        matrix = _matrix(vectors)
+        scores: FloatArray = np.column_stack([booster.predict(matrix) for booster in self._boosters])
+        return scores
 
-    def save(self, folder: Path) -> dict[str, Any]:
-        """Write one UBJ file per expert, the encoder and the heads."""
+    def _arrays(self) -> Arrays:
+        return {}
+
+    def _restore(self, arrays: Arrays) -> None:
+        return None
+
+    def _save_scores(self, folder: Path) -> None:
+        """Write one UBJ file per expert."""
         for column, booster in enumerate(self._boosters):
             booster.save_model(folder / f"expert_{column}.ubj")
-        self._categories.save(folder / "categories.npz")
-        self._abilities.save(folder)
-        return {
-            "options": {
-                "encoder": self.encoder,
-                "rounds": self.rounds,
-                "learning_rate": self.learning_rate,
-                "depth": self.depth,
-                "patience": self.patience,
-                "seed": self.seed,
-            },
-            "experts": len(self._boosters),
-            "category_names": list(self._categories.names),
-            "ability_names": list(self._abilities.names),
-            "saved_encoder": save_encoder(self._encoder, folder / "encoder"),
-        }
 
-    @classmethod
-    def load(cls, folder: Path, state: dict[str, Any]) -> "XGBoostClassifier":
-        """Return the classifier that `save` wrote."""
+    def _load_scores(self, folder: Path) -> None:
         _require_xgboost()
         from xgboost import Booster
 
-        classifier = cls(**state["options"])
-        classifier._encoder = load_encoder(folder / "encoder", state["saved_encoder"])
-        classifier._boosters = []
-        for column in range(int(state["experts"])):
+        self._boosters = []
+        for column in range(len(self.experts_)):
             booster = Booster({"nthread": _threads()})
             booster.load_model(folder / f"expert_{column}.ubj")
-            classifier._boosters.append(booster)
-        classifier._categories = CategoryHead.load(folder / "categories.npz", tuple(state["category_names"]))
-        classifier._abilities = AbilityHead.load(folder, tuple(state.get("ability_names", ())))
-        return classifier
+            self._boosters.append(booster)
 
     def diagnostics(self) -> dict[str, Any]:
-        """Return the number of trees of each expert."""
+        """Return the encoder and the number of trees of each expert."""
         trees = [booster.num_boosted_rounds() for booster in self._boosters]
-        return {"encoder": self.encoder, "trees": dict(zip(self.experts_, trees, strict=True))}
+        return {**super().diagnostics(), "trees": dict(zip(self.experts_, trees, strict=True))}
 
     def _boost(
         self,

@@ -25,6 +25,13 @@ class Encoder(ABC):
         """Learn from training texts what the encoder needs (a vocabulary, say); most need nothing."""
         return self
 
+    def fingerprint(self) -> str | None:
+        """Return what tells this encoder's vectors from all others', safe as a file name.
+
+        None means they are not to be cached: they depend on the texts it was fitted to, or cost next to nothing.
+        """
+        return None
+
     @abstractmethod
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Return the vectors of `texts`, shape (n, d)."""

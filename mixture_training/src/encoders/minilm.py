@@ -21,6 +21,10 @@ class MiniLMEncoder(Encoder):
         self.precision = precision
         self._model: MiniLM | None = None
 
+    def fingerprint(self) -> str:
+        """Return the name of the model file."""
+        return self._loaded().fingerprint
+
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Return the vectors of `texts`, shape (n, 384)."""
         return self._loaded().encode(texts)
