@@ -21,6 +21,11 @@ class Encoder(ABC):
     #: Registered name.
     kind: ClassVar[str] = ""
 
+    @property
+    @abstractmethod
+    def seconds_per_text(self) -> float:
+        """Roughly what a 60-token text costs on one core: declared, not measured, for choosing the faster of two."""
+
     def fit(self, texts: Sequence[str]) -> "Encoder":
         """Learn from training texts what the encoder needs (a vocabulary, say); most need nothing."""
         return self

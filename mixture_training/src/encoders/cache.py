@@ -40,7 +40,9 @@ def encode_cached(encoder: Encoder, texts: Sequence[str]) -> Embeddings:
             known = _read(store, list(first))
             for start in range(0, len(first), _PAGE):  # in pages, so that an interrupt keeps what is done
                 missing = [key for key in list(first)[start : start + _PAGE] if key not in known]
-                vectors = encoder.encode([texts[first[key]] for key in missing]) if missing else []
+                if not missing:
+                    continue
+                vectors = encoder.encode([texts[first[key]] for key in missing])
                 _write(store, list(zip(missing, vectors, strict=True)))
                 known |= dict(zip(missing, vectors, strict=True))
     except (sqlite3.Error, OSError) as problem:

@@ -22,6 +22,11 @@ class CombinedEncoder(Encoder):
     def __init__(self, parts: Sequence[Encoder]) -> None:
         self.parts = list(parts)
 
+    @property
+    def seconds_per_text(self) -> float:
+        """What the parts cost together."""
+        return sum(part.seconds_per_text for part in self.parts)
+
     def fit(self, texts: Sequence[str]) -> "CombinedEncoder":
         """Fit every part."""
         for part in self.parts:

@@ -21,6 +21,11 @@ class MiniLMEncoder(Encoder):
         self.precision = precision
         self._model: MiniLM | None = None
 
+    @property
+    def seconds_per_text(self) -> float:
+        """Roughly what a 60-token text costs on one core."""
+        return 4e-3 if self.precision == "int8" else 1e-2
+
     def fingerprint(self) -> str:
         """Return the name of the model file."""
         return self._loaded().fingerprint
