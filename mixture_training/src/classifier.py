@@ -71,6 +71,8 @@ class Classifier(ABC):
 classifiers: Registry[Classifier] = Registry(
     "model type",
     {
+        "auto": "mixture_training.src.auto:AutoClassifier",
+        "ensemble": "mixture_training.src.ensemble:EnsembleClassifier",
         "linear": "mixture_training.src.linear:LinearClassifier",
         "kernel": "mixture_training.src.kernel:KernelClassifier",
         "knn": "mixture_training.src.neighbours:NeighboursClassifier",

@@ -14,6 +14,9 @@ class TrainConfig(BaseModel):
         output: The router folder.
         model_type: A registered classifier, or a pretrained transformer (`minilm`, a hub id, a folder).
         encoder: Where the classifier learns from an encoder's vectors: which one; None is the classifier's own choice.
+        members: What `auto` tries and `ensemble` stacks, each `classifier:encoder`; None is their own choice.
+        time_budget_s: About the seconds `auto` may take to cross-validate.
+        guard: Route to the best single expert where the router is not shown to be better.
         llm: The routing language model of model type `llm`.
         epochs: Of a transformer.
         batch_size: Of a transformer, per device.
@@ -33,8 +36,11 @@ class TrainConfig(BaseModel):
 
     dataset: str = "runs/dataset"
     output: Path = Path("runs/router")
-    model_type: str = "linear"
+    model_type: str = "auto"
     encoder: str | None = None
+    members: list[str] | None = None
+    time_budget_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    guard: bool = True
     llm: str | None = None
     epochs: Annotated[int, Field(ge=1)] = 10
     batch_size: Annotated[int, Field(ge=1)] = 16

@@ -128,4 +128,5 @@ def _least_squares_factors(predicted: FloatArray, truth: FloatArray) -> FloatArr
     p, t = np.where(known, predicted, 0.0), np.where(known, truth, 0.0)
     squares = (p**2).sum(axis=0)
     factors = np.divide((p * t).sum(axis=0), squares, out=np.zeros(len(squares)), where=squares > 1e-12)
-    return np.clip(factors, 0.0, 1.0)
+    clipped: FloatArray = np.clip(factors, 0.0, 1.0)
+    return clipped

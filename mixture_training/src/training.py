@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dataset_build import EarlyStopError, Parser, parse_columns, positive_int, run_command
+from dataset_build import EarlyStopError, Parser, comma_list, parse_columns, positive_int, run_command
 
 if TYPE_CHECKING:
     from mixture_training.src.artifacts import Router
@@ -75,6 +75,7 @@ def train_router(config: "TrainConfig", *, show_progress: bool = False) -> Path:
         if checkpoints is not None:
             shutil.rmtree(checkpoints, ignore_errors=True)
     if show_progress:
+        print_trials(router)
         print_summary(router, seconds=time.perf_counter() - started)
     return config.output
 
@@ -100,6 +101,31 @@ def _fit(config: "TrainConfig", data: "TrainingData", classifier: "Classifier", 
         raise EarlyStopError(
             f"interrupted; the finished epochs are kept in {checkpoints}: the same command with --resume goes on"
         ) from None
+
+
+def print_trials(router: "Router") -> None:
+    """Print the table of what `auto` tried, the best first; nothing for other classifiers."""
+    tried = router.options["diagnostics"].get("tried")
+    if not tried:
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="tried, on parts of train not learned from (behind: ± standard error, over all trade-offs)")
+    for name in ("classifier:encoder", "behind", "quality", "squared error", "fit, s", "route, ms"):
+        table.add_column(name, justify="left" if name == "classifier:encoder" else "right")
+    for trial in tried:
+        table.add_row(
+            f"> {trial['name']}" if trial["is_chosen"] else f"  {trial['name']}",
+            f"{trial['behind']:.4f} ± {trial['standard_error']:.4f}",
+            f"{trial['quality']:.4f}",
+            f"{trial['squared_error']:.4f}",
+            f"{trial['fit_s']:.1f}",
+            f"{1000 * trial['route_s']:.2g}",
+            style="bold" if trial["is_chosen"] else None,
+        )
+    Console().print(table)
+    print("Chosen: the fastest of those within one standard error of the best.")
 
 
 def print_summary(router: "Router", *, seconds: float) -> None:
@@ -152,14 +178,19 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--model_type",
         metavar="M",
-        help="linear, knn, xgboost, llm, or a transformer to fine-tune: minilm (embedded), bert-base-uncased, "
-        "roberta-large, any Hugging Face id or folder (default: linear)",
+        help="auto (the best of these by cross-validation, or their stack), linear, logistic, kernel, knn, cluster, "
+        "factorisation, hierarchical, xgboost, mlp, contrastive, ensemble, llm, or a transformer to fine-tune: minilm "
+        "(embedded), bert-base-uncased, roberta-large, any Hugging Face id or folder (default: auto)",
     )
     add(
         "--encoder",
         metavar="E",
-        help="for linear, knn, xgboost: minilm, tfidf, minilm+tfidf, any HF id (linear: minilm+tfidf, others: minilm)",
+        help="what the classifier reads: static, minilm, minilm-fp32, tfidf, features, several joined with +, any HF "
+        "id (each model type has its own default)",
     )
+    add("--members", type=comma_list, metavar="a:b,…", help="for auto, ensemble: classifier:encoder of each to combine")
+    add("--time_budget_s", type=float, metavar="S", help="for auto: about the seconds to compare for (120)")
+    parser.add_boolean("--guard", help="send all to the best single expert where routing is not shown better (True)")
     add("--llm", metavar="L", help="for llm: transformers_local:PATH_OR_ID, or a .yaml file with one expert")
     add("--epochs", type=positive_int, metavar="N", help="passes over train, for a transformer (10)")
     add("--batch_size", type=positive_int, metavar="N", help="instructions per step, for a transformer (16)")

@@ -120,6 +120,10 @@ class VectorClassifier(Classifier):
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write encoder, model and heads."""
+        return {**self.save_heads(folder), "saved_encoder": save_encoder(self._encoder, folder / "encoder")}
+
+    def save_heads(self, folder: Path) -> dict[str, Any]:
+        """Write all but the encoder."""
         self._save_scores(folder)
         self._categories.save(folder / "categories.npz")
         self._abilities.save(folder)
@@ -128,17 +132,20 @@ class VectorClassifier(Classifier):
             "experts": list(self.experts_),
             "category_names": list(self.category_names_),
             "ability_names": list(self.ability_names_),
-            "saved_encoder": save_encoder(self._encoder, folder / "encoder"),
         }
 
     @classmethod
     def load(cls, folder: Path, state: dict[str, Any]) -> Self:
         """Return the classifier that `save` wrote."""
+        return cls.load_heads(folder, state).with_encoder(load_encoder(folder / "encoder", state["saved_encoder"]))
+
+    @classmethod
+    def load_heads(cls, folder: Path, state: dict[str, Any]) -> Self:
+        """Return what `save_heads` wrote; `predict` needs `with_encoder`."""
         classifier = cls(**state["options"])
         classifier.experts_ = tuple(state["experts"])
         classifier.category_names_ = tuple(state["category_names"])
         classifier.ability_names_ = tuple(state.get("ability_names", ()))
-        classifier._encoder = load_encoder(folder / "encoder", state["saved_encoder"])
         classifier._categories = CategoryHead.load(folder / "categories.npz", classifier.category_names_)
         classifier._abilities = AbilityHead.load(folder, classifier.ability_names_)
         classifier._load_scores(folder)
