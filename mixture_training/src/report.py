@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from mixture_training.src.cost_quality_plot import plot_png
 from mixture_training.src.evaluation_result import EvaluationResult, Result
 from mixture_training.src.metrics.bootstrap import Interval
 from mixture_training.src.model_recommender import usd
+from mixture_training.src.reporting.as_json import to_dict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,25 +66,6 @@ def write_report(result: EvaluationResult, folder: Path) -> list[Path]:
     except OSError as problem:
         raise ConfigError(f"Cannot write the report to {folder}: {problem.strerror or problem}.") from None
     return [folder / name for name in contents]
-
-
-def to_dict(result: EvaluationResult) -> dict[str, Any]:
-    """Return the evaluation as JSON-able values; what is not defined (NaN) is None."""
-    values = {
-        "dataset": result.dataset,
-        "split": result.split,
-        "instructions": result.instructions,
-        "experts": list(result.experts),
-        "policy": result.policy,
-        "best_single": result.best_single,
-        "weak": result.weak,
-        "seed": result.seed,
-        "zero_router_hull": result.hull.tolist(),
-        "references": {name: _entry(entry) for name, entry in result.references.items()},
-        "methods": {name: _entry(entry) for name, entry in result.methods.items()},
-    }
-    clean: dict[str, Any] = _without_nan(values)
-    return clean
 
 
 def to_json(result: EvaluationResult) -> str:
@@ -311,44 +293,6 @@ def _html_table(
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _entry(entry: Result) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "quality": entry.quality.value,
-        "quality_ci95": [entry.quality.low, entry.quality.high],
-        "cost": entry.cost,
-        "gap_closed": entry.gap_closed.value,
-        "gap_closed_ci95": [entry.gap_closed.low, entry.gap_closed.high],
-        "vs_best_single": entry.vs_best_single.value,
-        "vs_best_single_ci95": [entry.vs_best_single.low, entry.vs_best_single.high],
-        "aiq": entry.aiq,
-        "apgr": entry.apgr,
-        "cpt50": entry.cpt50,
-        "cpt80": entry.cpt80,
-        "train_s": entry.train_s,
-        "route_us": entry.route_us,
-        "regret": entry.regret,
-        "win_rate": {"wins": entry.wins.wins, "ties": entry.wins.ties, "losses": entry.wins.losses},
-        "unscored": entry.unscored,
-        "share": dict(entry.share),
-        "by_category": {
-            category: {
-                "instructions": part.instructions,
-                "quality": part.quality.value,
-                "quality_ci95": [part.quality.low, part.quality.high],
-                "cost": part.cost,
-            }
-            for category, part in entry.by_category.items()
-        },
-    }
-    if entry.curve is not None:
-        values["curve"] = {
-            "cost_weight": entry.curve.weights.tolist(),
-            "cost": entry.curve.costs.tolist(),
-            "quality": entry.curve.qualities.tolist(),
-        }
-    return values
-
-
 def _with_interval(interval: Interval, *, sign: str = "") -> str:
     if math.isnan(interval.value):
         return "–"
@@ -358,11 +302,3 @@ def _with_interval(interval: Interval, *, sign: str = "") -> str:
 
 def _number(value: float, pattern: str = "{:.3f}") -> str:
     return "–" if math.isnan(value) else pattern.format(value)
-
-
-def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON-able value
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
