@@ -6,12 +6,9 @@ alone until it is back; what it was not asked stays missing, and is asked at the
 """
 
 import asyncio
-import random
-import signal
-import threading
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -21,6 +18,7 @@ from dataset_build.src.config import BuildConfig
 from dataset_build.src.errors import EarlyStopError, ExpertError, ToolkitError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
 from dataset_build.src.instruction_store import PAGE, InstructionStore
+from dataset_build.src.interrupts import interruptions
 from dataset_build.src.limits import (
     CIRCUIT_OPEN,
     FATAL,
@@ -30,6 +28,7 @@ from dataset_build.src.limits import (
     Endpoint,
     endpoints_of,
 )
+from dataset_build.src.question_round import Round
 from dataset_build.src.records import Instruction, Response
 from dataset_build.src.response_store import DiskFullError, ResponseStore, request_key
 from dataset_build.src.workers import Job, WorkerPool, available_cores, run_together
@@ -255,14 +254,14 @@ class Querying:
     async def _collect(self, expert: Expert, endpoint: Endpoint) -> None:
         """Ask one expert everything, and once more what failed."""
         try:
-            everything = _Round(self._unanswered(expert, asks_again=True))
+            everything = Round(self._unanswered(expert, asks_again=True))
             if await self._ask_round(expert, endpoint, everything, may_repeat=False) and self._failures[expert.name]:
-                what_failed = _Round(self._unanswered(expert, asks_again=False))
+                what_failed = Round(self._unanswered(expert, asks_again=False))
                 await self._ask_round(expert, endpoint, what_failed, may_repeat=True)
         finally:
             self._at_work.discard(expert.name)
 
-    async def _ask_round(self, expert: Expert, endpoint: Endpoint, waiting: "_Round", *, may_repeat: bool) -> bool:
+    async def _ask_round(self, expert: Expert, endpoint: Endpoint, waiting: Round, *, may_repeat: bool) -> bool:
         """Ask what is waiting, each once; returns whether that was done, which it is not where the endpoint is down."""
         while not self._stop.is_set() and expert.name not in self._broke:
             workers = [self._ask(expert, endpoint, waiting, may_repeat) for _ in range(endpoint.most)]
@@ -291,7 +290,7 @@ class Querying:
                 self._broke.setdefault(expert.name, problem)
                 break
             if response.error_kind == CIRCUIT_OPEN:  # it was not asked, so there is nothing to record
-                if isinstance(waiting, _Round):
+                if isinstance(waiting, Round):
                     waiting.put_back(instruction, has_failed)
                 break
             if kept is not None:  # durable long since, unless the answer took no time
@@ -302,7 +301,7 @@ class Querying:
         if kept is not None:
             await asyncio.shield(kept)
 
-    async def _outlast(self, expert: Expert, endpoint: Endpoint, waiting: "_Round", may_repeat: bool) -> bool:
+    async def _outlast(self, expert: Expert, endpoint: Endpoint, waiting: Round, may_repeat: bool) -> bool:
         """Wait until the endpoint is back; returns whether it is.
 
         While others are at work there is time. Once everything else is done it is tried a few times more.
@@ -324,7 +323,7 @@ class Querying:
         self._at_work.add(expert.name)
         return True
 
-    async def _probe(self, expert: Expert, endpoint: Endpoint, waiting: "_Round", may_repeat: bool) -> None:
+    async def _probe(self, expert: Expert, endpoint: Endpoint, waiting: Round, may_repeat: bool) -> None:
         """Make the one call that an open breaker lets through.
 
         With any of the next instructions: several in a row may fail for reasons of their own.
@@ -477,54 +476,3 @@ class Querying:
                 return
             if jobs:
                 yield jobs
-
-
-class _Round(Iterator[tuple[Instruction, bool]]):
-    """What one expert is asked in one round, each instruction with whether it was asked before and failed.
-
-    Args:
-        unanswered: Those instructions.
-    """
-
-    def __init__(self, unanswered: Iterator[tuple[Instruction, bool]]) -> None:
-        self._unanswered = unanswered
-        self._held: deque[tuple[Instruction, bool]] = deque()
-
-    def __next__(self) -> tuple[Instruction, bool]:
-        return self._held.popleft() if self._held else next(self._unanswered)
-
-    def put_back(self, instruction: Instruction, has_failed: bool) -> None:
-        """Keep one that was not asked after all."""
-        self._held.append((instruction, has_failed))
-
-    def is_over(self) -> bool:
-        """Return whether nothing is left to ask."""
-        self._hold(1)
-        return not self._held
-
-    def any_of_the_next(self, count: int) -> tuple[Instruction, bool]:
-        """Return one of the next `count`, chosen at random; there is one, because the round is not over."""
-        self._hold(count)
-        place = random.randrange(len(self._held))
-        chosen = self._held[place]
-        del self._held[place]
-        return chosen
-
-    def _hold(self, count: int) -> None:
-        self._held.extend(islice(self._unanswered, max(0, count - len(self._held))))
-
-
-@contextmanager
-def interruptions() -> Iterator["asyncio.Queue[str]"]:
-    """Give a queue that gets the name of every interrupt, instead of the process ending there and then."""
-    arrived: asyncio.Queue[str] = asyncio.Queue()
-    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-    loop = asyncio.get_running_loop()
-    caught = list(names) if threading.current_thread() is threading.main_thread() else []
-    for number in caught:
-        loop.add_signal_handler(number, arrived.put_nowait, names[number])
-    try:
-        yield arrived
-    finally:
-        for number in caught:
-            loop.remove_signal_handler(number)

@@ -22,9 +22,10 @@ from dataset_build.src.engine.ray_worker import Block
 from dataset_build.src.errors import ConfigError, EarlyStopError, ToolkitError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
 from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.interrupts import interruptions
 from dataset_build.src.limits import LONGEST_RETRY_AFTER_S, limits_of
 from dataset_build.src.model_loader import expert_configs
-from dataset_build.src.querying import FINAL, LAST_PROBES, LAST_PROBES_OF_A_LIMIT, Querying, interruptions
+from dataset_build.src.querying import FINAL, LAST_PROBES, LAST_PROBES_OF_A_LIMIT, Querying
 from dataset_build.src.records import Response
 from dataset_build.src.response_store import ResponseStore
 
