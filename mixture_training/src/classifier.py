@@ -22,11 +22,14 @@ class Prediction:
         scores: Expected score of each expert, (n, E), in [0, 1], never NaN.
         categories: Probability of each category, (n, C), rows summing to 1; C is 0 where none were known.
         abilities: Probability of each ability, (n, A), each in [0, 1]; None where none were known.
+        costs: Expected USD of each expert, (n, E), NaN for one whose costs are unknown; None where the classifier does
+            not tell and a cost model must.
     """
 
     scores: FloatArray
     categories: FloatArray
     abilities: FloatArray | None = None
+    costs: FloatArray | None = None
 
 
 class Classifier(ABC):

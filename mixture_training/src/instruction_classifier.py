@@ -1,4 +1,4 @@
-"""A transformer that learns what experts will score, what kind an instruction is and what it asks for, end to end."""
+"""A transformer that learns end to end what experts will score and cost, and what an instruction is and asks for."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ import numpy as np
 from dataset_build import ConfigError
 from mixture_training.src.ability_head import ability_targets, sigmoid
 from mixture_training.src.classifier import Classifier, Prediction
+from mixture_training.src.metrics.references import known_means
 from mixture_training.src.pretrained import (
     EMBEDDED,
     find_pretrained,
@@ -44,7 +45,8 @@ _OPTIONS = (
 class TransformerClassifier(Classifier):
     """Fine-tuned with the Hugging Face Trainer: masked cross-entropy on scores and abilities, that on categories.
 
-    The loss is that of the scores plus half of that of the categories and half of that of the abilities, where known.
+    The loss is that of the scores plus half of that of the categories, half of that of the abilities and a tenth of
+    that of the costs (Poisson regression on multiples of the expert's mean), where known.
 
     Args:
         model: `minilm` (embedded, no download), a hub id, or a folder.
@@ -101,7 +103,11 @@ class TransformerClassifier(Classifier):
         self.experts_ = train.experts
         self.category_names_, self.ability_names_ = train.category_names, train.ability_names
         rates = np.nanmean(ability_targets(train, self.ability_names_), axis=0) if self.ability_names_ else None
-        self._network: MultiTaskModel = MultiTaskModel(encoder, train.expert_means(), len(self.category_names_), rates)
+        self._mean_costs = known_means(train.costs)
+        has_costs = bool((self._mean_costs > 0).any())
+        self._network: MultiTaskModel = MultiTaskModel(
+            encoder, train.expert_means(), len(self.category_names_), rates, has_costs=has_costs
+        )
         if self.checkpoints is not None:
             self._train(train, validation, self.checkpoints)
         else:
@@ -117,6 +123,7 @@ class TransformerClassifier(Classifier):
         scores = np.zeros((len(texts), self._network.score_head.out_features))
         categories = np.zeros((len(texts), len(self.category_names_)))
         abilities = np.zeros((len(texts), len(self.ability_names_))) if self.ability_names_ else None
+        logs = np.zeros_like(scores)
         device = next(self._network.parameters()).device
         ids = token_ids(self._tokenizer, texts, self.max_tokens)
         for rows, batch in same_length_batches(ids, 64):
@@ -128,7 +135,10 @@ class TransformerClassifier(Classifier):
                 categories[rows] = softmax(output["category_logits"].double().cpu().numpy())
             if abilities is not None:
                 abilities[rows] = sigmoid(output["ability_logits"].double().cpu().numpy())
-        return Prediction(as_scores(scores), categories, abilities)
+            if self._network.cost_head is not None:
+                logs[rows] = output["log_costs"].double().cpu().numpy()
+        costs = None if self._network.cost_head is None else self._mean_costs * np.exp(logs)
+        return Prediction(as_scores(scores), categories, abilities, costs)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the tokenizer, the encoder (safetensors) and the heads (npz)."""
@@ -138,6 +148,8 @@ class TransformerClassifier(Classifier):
             heads |= {"category_weight": network.category_head.weight, "category_bias": network.category_head.bias}
         if network.ability_head is not None:
             heads |= {"ability_weight": network.ability_head.weight, "ability_bias": network.ability_head.bias}
+        if network.cost_head is not None:
+            heads |= {"cost_weight": network.cost_head.weight, "cost_bias": network.cost_head.bias}
         (folder / "encoder").mkdir()
         save_pretrained(self._tokenizer, network.encoder, folder / "encoder")
         np.savez(folder / "heads.npz", **{name: value.detach().cpu().numpy() for name, value in heads.items()})
@@ -145,6 +157,7 @@ class TransformerClassifier(Classifier):
             "options": {name: getattr(self, name) for name in _OPTIONS},
             "category_names": list(self.category_names_),
             "ability_names": list(self.ability_names_),
+            "mean_costs": [None if np.isnan(cost) else float(cost) for cost in self._mean_costs],
             "epochs_trained": self._epochs_trained,
         }
 
@@ -162,9 +175,19 @@ class TransformerClassifier(Classifier):
         classifier._epochs_trained = state["epochs_trained"]
         classifier._tokenizer = tokenizer
         with np.load(folder / "heads.npz", allow_pickle=False) as arrays:
-            means, rates = (np.full(size, 0.5) for size in (len(arrays["score_bias"]), len(classifier.ability_names_)))
-            network = MultiTaskModel(encoder, means, len(classifier.category_names_), rates)
-            heads = {"score": network.score_head, "category": network.category_head, "ability": network.ability_head}
+            experts = len(arrays["score_bias"])
+            told = state.get("mean_costs") or [None] * experts  # a router of before has none
+            classifier._mean_costs = np.array([np.nan if cost is None else cost for cost in told], dtype=np.float64)
+            means, rates = (np.full(size, 0.5) for size in (experts, len(classifier.ability_names_)))
+            network = MultiTaskModel(
+                encoder, means, len(classifier.category_names_), rates, has_costs="cost_bias" in arrays.files
+            )
+            heads = {
+                "score": network.score_head,
+                "category": network.category_head,
+                "ability": network.ability_head,
+                "cost": network.cost_head,
+            }
             for name, head in heads.items():
                 if head is not None:
                     weight, bias = (torch.tensor(arrays[f"{name}_{part}"]) for part in ("weight", "bias"))
@@ -220,7 +243,9 @@ class TransformerClassifier(Classifier):
 
         ids = token_ids(self._tokenizer, data.texts, self.max_tokens)
         codes = category_codes(data, self.category_names_).tolist()
-        return Rows(ids, data.scores, codes, ability_targets(data, self.ability_names_))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            costs = np.where(self._mean_costs > 0, data.costs / self._mean_costs, np.nan)
+        return Rows(ids, data.scores, codes, ability_targets(data, self.ability_names_), costs)
 
     def _trainer(self, train: "Rows", validation: "Rows | None", folder: Path) -> "Trainer":
         import torch
@@ -252,7 +277,7 @@ class TransformerClassifier(Classifier):
             metric_for_best_model="eval_loss" if judged else None,
             greater_is_better=False if judged else None,
             prediction_loss_only=True,
-            label_names=["scores", "categories", "abilities"],
+            label_names=["scores", "categories", "abilities", "costs"],
             remove_unused_columns=False,
             logging_strategy="epoch",
             report_to="none",

@@ -1,4 +1,4 @@
-"""The torch side of the transformer classifier: one encoder, heads for scores, categories, abilities.
+"""The torch side of the transformer classifier: one encoder, heads for scores, categories, abilities and costs.
 
 Imported only where a transformer is trained or run, because it imports torch.
 """
@@ -14,12 +14,14 @@ from torch.nn import functional
 from mixture_training.src.ability_head import logit
 from mixture_training.src.training_data import FloatArray
 
-#: Weights of the category and the ability loss beside the score loss.
-_CATEGORY_WEIGHT, _ABILITY_WEIGHT = 0.5, 0.5
+#: Weights of the category, the ability and the cost loss beside the score loss.
+_CATEGORY_WEIGHT, _ABILITY_WEIGHT, _COST_WEIGHT = 0.5, 0.5, 0.1
+#: A cost is told between exp(−this) and exp(this) times the expert's mean.
+_LOG_RANGE = 5.0
 
 
 class MultiTaskModel(nn.Module):  # type: ignore[misc]
-    """Mean-pooled encoder states to a logit per expert, per category and per ability.
+    """Mean-pooled encoder states to a logit per expert, per category and per ability, and a log cost per expert.
 
     Args:
         encoder: A transformer encoder with `config.hidden_size`.
@@ -27,6 +29,7 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
         categories: How many; 0 means no category head.
         ability_rates: Share of the instructions that ask for each ability: where training starts from. None means no
             ability head.
+        has_costs: Whether there is a cost head.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
         expert_means: FloatArray,
         categories: int,
         ability_rates: FloatArray | None = None,
+        *,
+        has_costs: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -47,6 +52,12 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
         if ability_rates is not None and len(ability_rates):
             self.ability_head = nn.Linear(width, len(ability_rates))
             _start_at(self.ability_head, ability_rates)
+        self.cost_head: nn.Linear | None = None
+        if has_costs:
+            self.cost_head = nn.Linear(width, len(expert_means))
+            with torch.no_grad():  # at first: every call costs the expert's mean
+                self.cost_head.weight.zero_()
+                self.cost_head.bias.zero_()
 
     def forward(
         self,
@@ -55,8 +66,9 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
         scores: torch.Tensor | None = None,
         categories: torch.Tensor | None = None,
         abilities: torch.Tensor | None = None,
+        costs: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Return the logits, and the loss where the targets are given.
+        """Return the logits and log costs, and the loss where the targets are given.
 
         Args:
             input_ids: (n, tokens).
@@ -64,6 +76,7 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
             scores: (n, E), NaN where there is none.
             categories: (n,), -1 where it is unknown.
             abilities: (n, A), rows of NaN where they are unknown.
+            costs: (n, E), in units of the expert's mean, NaN where unknown.
         """
         states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
@@ -73,8 +86,12 @@ class MultiTaskModel(nn.Module):  # type: ignore[misc]
             output["category_logits"] = self.category_head(pooled)
         if self.ability_head is not None:
             output["ability_logits"] = self.ability_head(pooled)
+        if self.cost_head is not None:
+            output["log_costs"] = self.cost_head(pooled).clamp(-_LOG_RANGE, _LOG_RANGE)
         if scores is not None:
             output["loss"] = self._loss(output, scores, categories, abilities)
+            if costs is not None and self.cost_head is not None:
+                output["loss"] = output["loss"] + _COST_WEIGHT * _masked_poisson(output["log_costs"], costs)
         return output
 
     def _loss(
@@ -127,6 +144,13 @@ def _masked_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor
     return (cells * known).sum() / known.sum().clamp(min=1)
 
 
+def _masked_poisson(logs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the mean Poisson loss over the targets that are not NaN: least where exp(logs) is their expectation."""
+    known = ~torch.isnan(targets)
+    cells = torch.exp(logs.float()) - torch.where(known, targets, torch.zeros_like(targets)) * logs.float()
+    return (cells * known).sum() / known.sum().clamp(min=1)
+
+
 class Rows(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
     """Tokenised instructions with their targets.
 
@@ -135,15 +159,22 @@ class Rows(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
         scores: (n, E), NaN where there is none.
         categories: (n,), -1 where it is unknown.
         abilities: (n, A), rows of NaN where they are unknown.
+        costs: (n, E), in units of the expert's mean, NaN where unknown.
     """
 
     def __init__(
-        self, ids: Sequence[list[int]], scores: FloatArray, categories: Sequence[int], abilities: FloatArray
+        self,
+        ids: Sequence[list[int]],
+        scores: FloatArray,
+        categories: Sequence[int],
+        abilities: FloatArray,
+        costs: FloatArray,
     ) -> None:
         self._ids = list(ids)
         self._scores = torch.tensor(scores, dtype=torch.float32)
         self._categories = torch.tensor(np.asarray(categories), dtype=torch.long)
         self._abilities = torch.tensor(abilities, dtype=torch.float32)
+        self._costs = torch.tensor(costs, dtype=torch.float32)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -154,6 +185,7 @@ class Rows(torch.utils.data.Dataset[dict[str, Any]]):  # type: ignore[misc]
             "scores": self._scores[row],
             "categories": self._categories[row],
             "abilities": self._abilities[row],
+            "costs": self._costs[row],
         }
 
 
@@ -181,4 +213,5 @@ class Collator:
             "scores": torch.stack([row["scores"] for row in rows]),
             "categories": torch.stack([row["categories"] for row in rows]),
             "abilities": torch.stack([row["abilities"] for row in rows]),
+            "costs": torch.stack([row["costs"] for row in rows]),
         }
