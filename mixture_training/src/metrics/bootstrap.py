@@ -2,7 +2,7 @@
 
 Percentile bootstrap (Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, ch. 13): instructions are drawn
 with replacement n at a time, and the interval is the central share of the resampled statistic. Drawing n of n with
-replacement gives each instruction a multinomial weight, so a resampled mean is a weighted mean and all resamples are
+replacement gives each instruction a multinomial weight, so a resampled sum is a weighted sum and all resamples are
 one matrix product. Two methods are compared on the same draws (paired), which removes what is common to both:
 how hard the instructions are.
 """
@@ -14,9 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.intp]
 
 #: Weights held in memory at once.
 _BLOCK = 2_000_000
+#: Instructions whose weights are multiplied at once.
+_ROWS = 4096
+#: Weights kept, a byte each; where n · samples is more, there are fewer resamples, but never below `_FEWEST`.
+_KEPT = 2_000_000_000
+_FEWEST = 200
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,60 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+class Resamples:
+    """The same draws for everything that is compared.
+
+    Weights are small whole numbers, kept as bytes and multiplied in double precision, so sums are as exact as any.
+
+    Args:
+        n: Instructions.
+        samples: Resamples; 0 gives intervals without ends.
+        seed: Of the draws; they are those of `bootstrap_weights`.
+    """
+
+    def __init__(self, n: int, *, samples: int, seed: int) -> None:
+        self.n = n
+        self.samples = min(samples, max(_FEWEST, _KEPT // max(n, 1)))
+        self._weights = np.empty((n, self.samples), dtype=np.uint8)  # row by row is how they are read
+        start = 0
+        for block in bootstrap_weights(n, samples=self.samples, seed=seed) if n else ():
+            self._weights[:, start : start + len(block)] = block.T
+            start += len(block)
+
+    def sums(self, columns: FloatArray, rows: IndexArray | None = None) -> FloatArray:
+        """Return the resampled sum of each column, (samples, k).
+
+        Args:
+            columns: (n, k), without NaN; or (len(rows), k).
+            rows: Which instructions the rows of `columns` are; None means all, in order.
+        """
+        total = np.zeros((self.samples, columns.shape[1]))
+        for start in range(0, len(columns), _ROWS):
+            stop = start + _ROWS
+            weights = self._weights[start:stop] if rows is None else self._weights[rows[start:stop]]
+            total += weights.T.astype(np.float64) @ columns[start:stop]
+        return total
+
+    def group_sums(self, values: FloatArray, order: IndexArray, ends: IndexArray) -> tuple[FloatArray, FloatArray]:
+        """Return the resampled count and sum of `values` in each of g consecutive groups, (samples, g) both.
+
+        Args:
+            values: (m,), without NaN.
+            order: The instruction of each value, (m,).
+            ends: Where each group ends in them, rising, (g,); the last is m.
+        """
+        counts, sums = np.zeros((self.samples, len(ends))), np.zeros((self.samples, len(ends)))
+        start = 0
+        for group, stop in enumerate(ends):
+            for first in range(start, int(stop), _ROWS):
+                inside = slice(first, min(first + _ROWS, int(stop)))
+                weights = self._weights[order[inside]]
+                counts[:, group] += weights.sum(axis=0, dtype=np.int64)
+                sums[:, group] += values[inside] @ weights.astype(np.float64)
+            start = int(stop)
+        return counts, sums
 
 
 def bootstrap_weights(n: int, *, samples: int, seed: int) -> Iterator[FloatArray]:
@@ -61,7 +121,7 @@ def mean_intervals(
             resampled[start : start + len(weights)] = (weights @ filled) / (weights @ mask)
             start += len(weights)
         means = filled.sum(axis=0) / mask.sum(axis=0)
-    return [_interval(float(means[j]), resampled[:, j], confidence) for j in range(columns)]
+    return [percentile_interval(float(means[j]), resampled[:, j], confidence) for j in range(columns)]
 
 
 def mean_interval(values: FloatArray, *, confidence: float = 0.95, samples: int = 2000, seed: int = 0) -> Interval:
@@ -98,14 +158,14 @@ def gap_interval(
     parts = np.column_stack([gained, possible])
     sums = np.concatenate([weights @ parts for weights in bootstrap_weights(len(parts), samples=samples, seed=seed)])
     usable = sums[sums[:, 1] > 0]
-    return _interval(float(gained.mean() / possible.mean()), usable[:, 0] / usable[:, 1], confidence)
+    return percentile_interval(float(gained.mean() / possible.mean()), usable[:, 0] / usable[:, 1], confidence)
 
 
-def _interval(mean: float, resampled: FloatArray, confidence: float) -> Interval:
-    """Return the central `confidence` share of `resampled`, resamples without any known value left out."""
+def percentile_interval(value: float, resampled: FloatArray, confidence: float = 0.95) -> Interval:
+    """Return `value` with the central `confidence` share of `resampled`; resamples that are NaN are left out."""
     usable = resampled[~np.isnan(resampled)]
-    if not len(usable):
-        return Interval(mean, float("nan"), float("nan"))
+    if not len(usable) or np.isnan(value):
+        return Interval(value, float("nan"), float("nan"))
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(usable, [tail, 1.0 - tail])
-    return Interval(mean, float(low), float(high))
+    return Interval(value, float(low), float(high))

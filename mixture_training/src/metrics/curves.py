@@ -12,6 +12,12 @@ import numpy.typing as npt
 from mixture_training.src.metrics.references import hull, pick
 
 FloatArray = npt.NDArray[np.float64]
+IndexArray = npt.NDArray[np.intp]
+
+#: Rows that trade-offs are taken from, at most.
+_MOST_ROWS = 2000
+#: Rows whose choices are made at once.
+_SWEPT_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,22 @@ class Curve:
     qualities: FloatArray
 
 
-def cost_weights(scores: FloatArray, costs: FloatArray, *, count: int = 40) -> FloatArray:
+def cost_weights(scores: FloatArray, costs: FloatArray, *, count: int = 40, distinct: bool = True) -> FloatArray:
     """Return weights, rising from 0, at which the choices of score − weight · cost change.
 
-    Two experts swap places at (score difference) ÷ (cost difference), so quantiles of those ratios over all rows and
+    Two experts swap places at (score difference) ÷ (cost difference), so quantiles of those ratios over rows and
     pairs spread the points evenly over the changes; past the last one every row takes its cheapest expert.
+
+    Args:
+        scores: (n, E), never NaN.
+        costs: (n, E), USD, never NaN.
+        count: How many.
+        distinct: Leave out those that occur twice; else there are exactly `count`, so that methods with few and with
+            many distinct predictions are swept equally densely. Where nothing ever swaps, there is one: 0.
     """
+    if len(scores) > _MOST_ROWS:
+        rows = np.linspace(0, len(scores) - 1, _MOST_ROWS).astype(np.intp)
+        scores, costs = scores[rows], costs[rows]
     swaps: list[FloatArray] = []
     for i in range(scores.shape[1]):
         for j in range(i):
@@ -46,7 +62,8 @@ def cost_weights(scores: FloatArray, costs: FloatArray, *, count: int = 40) -> F
     if not len(ratios):
         return np.zeros(1)
     inner = np.quantile(ratios, np.linspace(0.0, 1.0, max(count - 2, 2)))
-    return np.unique(np.concatenate([[0.0], inner, [inner[-1] * 1.001]]))
+    weights: FloatArray = np.concatenate([[0.0], inner, [inner[-1] * 1.001]])
+    return np.unique(weights) if distinct else weights
 
 
 def sweep(
@@ -67,17 +84,53 @@ def sweep(
         weights: Score per USD; None means `cost_weights` of the predictions.
     """
     grid = cost_weights(predicted_scores, predicted_costs) if weights is None else weights
-    paid = np.where(np.isnan(costs), predicted_costs, costs)
-    mean_costs, mean_scores = np.full(len(grid), np.nan), np.full(len(grid), np.nan)
-    for index, weight in enumerate(grid):
-        utility = np.round(predicted_scores - weight * predicted_costs, 12)
-        chosen = np.lexsort((predicted_costs, -utility), axis=-1)[:, 0] if len(utility) else np.empty(0, dtype=np.intp)
-        reached = pick(scores, chosen)
-        known = ~np.isnan(reached)
-        if known.any():
-            mean_scores[index] = reached[known].mean()
-            mean_costs[index] = pick(paid, chosen).mean()
+    reached, paid = swept(predicted_scores, predicted_costs, scores, costs, weights=grid)
+    known = ~np.isnan(reached)
+    counts = known.sum(axis=0)
+    total = np.where(known, reached, 0.0).sum(axis=0)
+    mean_scores = np.divide(total, counts, out=np.full(len(grid), np.nan), where=counts > 0)
+    mean_costs = np.where(counts > 0, paid.mean(axis=0), np.nan) if len(paid) else np.full(len(grid), np.nan)
     return Curve(grid, mean_costs, mean_scores)
+
+
+def swept(
+    predicted_scores: FloatArray,
+    predicted_costs: FloatArray,
+    scores: FloatArray,
+    costs: FloatArray,
+    *,
+    weights: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the score and the USD of each row's choice at each weight, (n, points) both; see `sweep`.
+
+    The cheaper of two equals is chosen, the first of two equally cheap ones, as a policy does.
+    """
+    n, points = len(predicted_scores), len(weights)
+    reached, paid = np.empty((n, points)), np.empty((n, points))
+    for start in range(0, n, _SWEPT_ROWS):
+        rows = slice(start, start + _SWEPT_ROWS)
+        expected, price = predicted_scores[rows].T.copy(), predicted_costs[rows].T.copy()
+        seen, spent = scores[rows], np.where(np.isnan(costs[rows]), predicted_costs[rows], costs[rows])
+        lines = np.arange(len(seen))
+        for point, weight in enumerate(weights):
+            chosen = _best_utility(expected, price, float(weight))
+            reached[rows, point], paid[rows, point] = seen[lines, chosen], spent[lines, chosen]
+    return reached, paid
+
+
+def _best_utility(scores: FloatArray, costs: FloatArray, weight: float) -> IndexArray:
+    """Return the row of the highest score − weight · cost in each column of (E, n), the cheaper of equals."""
+    utility = costs * weight
+    np.subtract(scores, utility, out=utility)
+    utility *= 1e12
+    np.rint(utility, out=utility)
+    chosen = utility.argmax(axis=0)
+    tied = utility == utility.max(axis=0)
+    several = np.flatnonzero(tied.sum(axis=0) > 1)
+    if len(several):
+        price = np.where(tied[:, several], costs[:, several], np.inf)
+        chosen[several] = price.argmin(axis=0)
+    return chosen
 
 
 def aiq(costs: FloatArray, qualities: FloatArray, *, lowest: float, highest: float) -> float:
@@ -126,15 +179,34 @@ def gap_curve(predicted_gain: FloatArray, weak: FloatArray, strong: FloatArray) 
     Returns:
         None where the strong expert is not better than the weak one.
     """
-    gain = strong - weak
-    known = ~np.isnan(gain)
-    gain, predicted = gain[known], predicted_gain[known]
+    order, ends = promising_first(predicted_gain, weak, strong)
+    gain = (strong - weak)[order]
     if not len(gain) or gain.sum() <= 1e-12:
         return None
-    _, group, sizes = np.unique(-predicted, return_inverse=True, return_counts=True)
-    reached = np.cumsum(np.bincount(group.ravel(), weights=gain, minlength=len(sizes)))
-    share = np.concatenate([[0.0], np.cumsum(sizes) / len(gain)])
+    reached = np.cumsum(gain)[ends - 1]
+    share = np.concatenate([[0.0], ends / len(gain)])
     return GapCurve(share, np.concatenate([[0.0], reached / gain.sum()]))
+
+
+def promising_first(
+    predicted_gain: FloatArray, weak: FloatArray, strong: FloatArray, *, groups: int | None = None
+) -> tuple[IndexArray, IndexArray]:
+    """Return the rows that both experts are known for by falling predicted gain, and where each tie ends, (g,).
+
+    Args:
+        predicted_gain: As in `gap_curve`.
+        weak: Likewise.
+        strong: Likewise.
+        groups: Not more ends than this, as evenly spread as ties allow; None means all.
+    """
+    known = np.flatnonzero(~np.isnan(strong - weak))
+    order = known[np.argsort(-predicted_gain[known], kind="stable")]
+    sorted_gain = predicted_gain[order]
+    ends = np.append(np.flatnonzero(np.diff(sorted_gain)) + 1, len(order)) if len(order) else np.empty(0, dtype=np.intp)
+    if groups is not None and len(ends) > groups:
+        wanted = np.linspace(0, len(order), groups + 1)[1:]
+        ends = np.unique(ends[np.searchsorted(ends, wanted - 0.5)])
+    return order, ends
 
 
 def apgr(curve: GapCurve) -> float:
