@@ -49,7 +49,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Spread:
-    """One measure over repeated splits: its mean, the 95 % interval of one split's value, and how many splits."""
+    """One measure over repeated splits: its mean with the 95 % interval (Nadeau & Bengio), and how many splits."""
 
     mean: float
     low: float
@@ -80,7 +80,7 @@ class Result:
         by_category: Category -> the same on its rows.
         performance_gain: Relative gain in quality over best single (LLMRouterBench), 0.05 is 5 % better.
         cost_saving: Share of best single's cost saved at equal quality, along the curve (LLMRouterBench); NaN where
-            its quality is not reached.
+            its quality is not reached. In its interval a resample where it is not counts as 0, nothing saved.
         pareto_distance: Mean distance of the curve's points from the frontier of all compared (LLMRouterBench).
         arena_score: RouterArena's score of quality and cost, in [0, 1].
         entropy: Of the choices, 0 where one expert gets all, 1 where all get the same (routing collapse).
@@ -90,6 +90,8 @@ class Result:
             interval from the same draws; only those that have one.
         band: Interval of the curve's qualities; None without a curve.
         reliability: Of a method's predicted scores; None where it predicts none.
+        versus: Other method or reference point -> mean of chosen − its, paired.
+        aiq_versus: The same of AIQ.
         repeated: Measure (`quality`, `cost`, `gap_closed`, `vs_best_single`, `aiq` …) -> over repeated splits;
             empty where none were asked for.
     """
@@ -120,6 +122,8 @@ class Result:
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     band: Band | None = None
     reliability: Reliability | None = None
+    versus: Mapping[str, Interval] = field(default_factory=dict)
+    aiq_versus: Mapping[str, Interval] = field(default_factory=dict)
     repeated: Mapping[str, Spread] = field(default_factory=dict)
 
 
@@ -128,7 +132,7 @@ class Duplicates:
     """Judged instructions that train also has.
 
     Attributes:
-        exact: Those equal to one of train but for case, spaces and punctuation.
+        exact: Those equal to one of train but for case and spaces.
         near: Those nearly the same as one of train, the exact ones among them.
         judged: Judged instructions in all.
         examples: A few (judged text, train text) pairs.

@@ -45,3 +45,21 @@ def win_rate(a: FloatArray, b: FloatArray) -> WinRate:
     if not len(known):
         return WinRate(float("nan"), float("nan"), float("nan"))
     return WinRate(float((known > 0).mean()), float((known == 0).mean()), float((known < 0).mean()))
+
+
+def choice_entropy(counts: FloatArray) -> FloatArray:
+    """Return the entropy of the choices over that of an even spread, −Σ p ln p ÷ ln E, (…).
+
+    0 is routing collapse, one expert for everything; 1 is every expert equally often.
+
+    Args:
+        counts: How often each expert was chosen, (…, E).
+
+    Returns:
+        NaN without a choice; 0 where there is only one expert.
+    """
+    totals = counts.sum(axis=-1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.full(counts.shape, np.nan), where=totals > 0)
+    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    entropy: FloatArray = -(shares * logs).sum(axis=-1) / np.log(max(counts.shape[-1], 2))
+    return np.abs(entropy)
