@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mixture_training.src.cross_entropy import Axes, ScoreLoss, fit_linear
+from mixture_training.src.targets import logit as logit
+from mixture_training.src.targets import sigmoid as sigmoid
 from mixture_training.src.training_data import FloatArray, TrainingData
 
-#: Inverse strength of the L2 penalty; unit vectors need little of it.
-_C = 10.0
+#: Strength of the L2 penalty; unit vectors need little of it.
+_PENALTY = 0.1
 #: A probability from which on an ability counts as asked for.
 LIKELY = 0.5
 
@@ -32,21 +35,12 @@ class AbilityHead:
     def fit(cls, vectors: npt.NDArray[np.floating], train: TrainingData) -> "AbilityHead":
         """Learn from the rows whose abilities are known; one that all of them ask for is always likely."""
         names = train.ability_names
-        weights, bias = np.zeros((vectors.shape[1], len(names))), np.zeros(len(names))
         if not names:
-            return cls(names, weights, bias)
-        from sklearn.linear_model import LogisticRegression
-
+            return cls(names, np.zeros((vectors.shape[1], 0)), np.zeros(0))
         targets = ability_targets(train, names)
         known = ~np.isnan(targets[:, 0])
-        for column in range(len(names)):
-            asked = targets[known, column]
-            if asked.all():
-                bias[column] = logit(asked.mean())
-                continue
-            model = LogisticRegression(C=_C, max_iter=200, tol=1e-3).fit(vectors[known], asked)
-            weights[:, column], bias[column] = model.coef_[0], model.intercept_[0]
-        return cls(names, weights, bias)
+        axes = Axes.of(vectors[known])
+        return cls(names, *axes.untwist(*fit_linear(axes, ScoreLoss.of(targets[known]), _PENALTY)))
 
     def predict(self, vectors: npt.NDArray[np.floating]) -> FloatArray | None:
         """Return the probability of each ability, (n, A); None where there is none to tell."""
@@ -77,16 +71,3 @@ def ability_targets(data: TrainingData, names: tuple[str, ...]) -> FloatArray:
             targets[row] = 0.0
             targets[row, [column_of[name] for name in abilities if name in column_of]] = 1.0
     return targets
-
-
-def logit(rates: npt.ArrayLike) -> FloatArray:
-    """Return the log-odds of rates, kept away from 0 and 1."""
-    level = np.clip(np.asarray(rates, dtype=np.float64), 0.02, 0.98)
-    odds: FloatArray = np.log(level / (1 - level))
-    return odds
-
-
-def sigmoid(logits: FloatArray) -> FloatArray:
-    """Return the logistic function of each value."""
-    probabilities: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * logits))
-    return probabilities

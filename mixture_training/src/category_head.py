@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mixture_training.src.cross_entropy import Axes, CategoryLoss, fit_linear
 from mixture_training.src.targets import category_codes, softmax
 from mixture_training.src.training_data import FloatArray, TrainingData
 
-#: Inverse strength of the L2 penalty; unit vectors need little of it.
-_C = 10.0
+#: Strength of the L2 penalty; unit vectors need little of it.
+_PENALTY = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,12 @@ class CategoryHead:
     def fit(cls, vectors: npt.NDArray[np.floating], train: TrainingData) -> "CategoryHead":
         """Learn from the rows whose category is known; a single category gets probability 1."""
         names = train.category_names
-        codes = category_codes(train, names)
         if len(names) < 2:
             return cls(names, np.zeros((vectors.shape[1], len(names))), np.zeros(len(names)))
-        from sklearn.linear_model import LogisticRegression
-
+        codes = category_codes(train, names)
         known = codes >= 0
-        model = LogisticRegression(C=_C, max_iter=200, tol=1e-3).fit(vectors[known], codes[known])
-        coefficients, intercept = model.coef_, model.intercept_
-        if len(names) == 2:  # scikit-learn keeps one row of weights for two classes
-            coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
-            intercept = np.concatenate([[0.0], intercept])
-        return cls(names, np.asarray(coefficients.T, dtype=np.float64), np.asarray(intercept, dtype=np.float64))
+        axes = Axes.of(vectors[known])
+        return cls(names, *axes.untwist(*fit_linear(axes, CategoryLoss(codes[known], len(names)), _PENALTY)))
 
     def predict(self, vectors: npt.NDArray[np.floating]) -> FloatArray:
         """Return the probability of each category, (n, C)."""

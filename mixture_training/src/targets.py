@@ -1,9 +1,15 @@
 """What every classifier does with the scores it learns from, before and around the model itself."""
 
+from typing import Literal
+
 import numpy as np
+import numpy.typing as npt
 
 from dataset_build import DataError
 from mixture_training.src.training_data import FloatArray, TrainingData
+
+#: What scores are: right or wrong; how much is right; which of two was preferred.
+ScoreKind = Literal["binary", "fraction", "preference"]
 
 
 def check_learnable(train: TrainingData) -> None:
@@ -20,6 +26,24 @@ def check_learnable(train: TrainingData) -> None:
                 f"Expert {expert!r} has no score in the train split, so nothing can be learned about it; "
                 "add scored rows or take it out."
             )
+
+
+def score_kind(scores: FloatArray) -> ScoreKind:
+    """Return what the scores are, which says how they are best fitted.
+
+    "preference" where every row that has scores has exactly two, which sum to 1: only the comparison of the two tells
+    something (1 and 0: the first was preferred; ½ and ½: neither). Otherwise "binary" where all are 0 or 1, else
+    "fraction".
+
+    Args:
+        scores: (n, E), NaN where missing.
+    """
+    known = ~np.isnan(scores)
+    compared = scores[known.any(axis=1)]
+    if len(compared) and (known.sum(axis=1)[known.any(axis=1)] == 2).all():
+        if np.allclose(np.nansum(compared, axis=1), 1.0, rtol=0.0, atol=1e-6):
+            return "preference"
+    return "binary" if np.isin(scores[known], (0.0, 1.0)).all() else "fraction"
 
 
 def category_codes(data: TrainingData, names: tuple[str, ...]) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
@@ -40,4 +64,17 @@ def softmax(logits: FloatArray) -> FloatArray:
         return logits
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def logit(rates: npt.ArrayLike) -> FloatArray:
+    """Return the log-odds of rates, kept away from 0 and 1."""
+    level = np.clip(np.asarray(rates, dtype=np.float64), 0.02, 0.98)
+    odds: FloatArray = np.log(level / (1 - level))
+    return odds
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """Return the logistic function of each value."""
+    probabilities: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * logits))
     return probabilities
