@@ -49,3 +49,9 @@ class Encoder(ABC):
     @abstractmethod
     def load(cls, folder: Path, state: dict[str, Any]) -> "Encoder":
         """Return the encoder that `save` wrote with this `state`."""
+
+
+def readable(text: str, most: int) -> str:
+    """Return the first `most` characters, a lone surrogate, which no tokenizer takes, as a question mark."""
+    head = text[:most]
+    return head if head.isascii() else head.encode("utf-8", "replace").decode("utf-8")

@@ -50,3 +50,12 @@ class MiniLMEncoder(Encoder):
         if self._model is None:
             self._model = MiniLM.load(self.precision)
         return self._model
+
+
+class ExactMiniLMEncoder(MiniLMEncoder):
+    """The same with the original weights."""
+
+    kind = "minilm-fp32"
+
+    def __init__(self, precision: Literal["int8", "fp32"] = "fp32") -> None:
+        super().__init__(precision)
