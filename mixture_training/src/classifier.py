@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from dataset_build import Registry
 from mixture_training.src.training_data import FloatArray, TrainingData
 
@@ -24,12 +27,14 @@ class Prediction:
         abilities: Probability of each ability, (n, A), each in [0, 1]; None where none were known.
         costs: Expected USD of each expert, (n, E), NaN for one whose costs are unknown; None where the classifier does
             not tell and a cost model must.
+        vectors: What it read instead of the texts, (n, d); None where it reads no vectors.
     """
 
     scores: FloatArray
     categories: FloatArray
     abilities: FloatArray | None = None
     costs: FloatArray | None = None
+    vectors: npt.NDArray[np.float32] | None = None
 
 
 class Classifier(ABC):
@@ -77,8 +82,11 @@ classifiers: Registry[Classifier] = Registry(
         "auto": "mixture_training.src.auto:AutoClassifier",
         "ensemble": "mixture_training.src.ensemble:EnsembleClassifier",
         "linear": "mixture_training.src.linear:LinearClassifier",
+        "logistic": "mixture_training.src.logistic:LogisticClassifier",
         "kernel": "mixture_training.src.kernel:KernelClassifier",
         "knn": "mixture_training.src.neighbours:NeighboursClassifier",
+        "cluster": "mixture_training.src.clusters:ClusterClassifier",
+        "factorisation": "mixture_training.src.factorisation:FactorisationClassifier",
         "hierarchical": "mixture_training.src.hierarchical:HierarchicalClassifier",
         "xgboost": "mixture_training.src.xgb_classifier:XGBoostClassifier",
         "transformer": "mixture_training.src.instruction_classifier:TransformerClassifier",

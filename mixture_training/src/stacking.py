@@ -239,6 +239,7 @@ class Stack:
             np.clip(sum(weight * part.scores for weight, part in parts), 0.0, 1.0),
             np.sum([weight * part.categories for weight, part in parts], axis=0),
             np.clip(np.sum(abilities, axis=0), 0.0, 1.0) if abilities else None,
+            vectors=next(iter(vectors.values())),
         )
 
     def save(self, folder: Path) -> dict[str, Any]:

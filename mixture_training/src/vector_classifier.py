@@ -87,7 +87,7 @@ class VectorClassifier(Classifier):
         """Return what is expected for instructions with these vectors, (n, d)."""
         categories = self._categories.predict(vectors)
         scores = self._predict_scores(vectors, categories) if len(vectors) else np.empty((0, len(self.experts_)))
-        return Prediction(as_scores(scores), categories, self._abilities.predict(vectors))
+        return Prediction(as_scores(scores), categories, self._abilities.predict(vectors), vectors=vectors)
 
     @abstractmethod
     def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
