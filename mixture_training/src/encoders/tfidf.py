@@ -7,7 +7,8 @@ Salton and Buckley, 1988; its reduction by truncated SVD is latent semantic anal
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,15 @@ import numpy.typing as npt
 
 from mixture_training.src.encoders.base import Embeddings, Encoder
 
+#: Places of features, ascending, and how often each occurs.
+Counts = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
 _WORD = re.compile(r"\w+|[^\w\s]")
 _LETTERS = (2, 3, 4)
 #: Text beyond this many characters says nothing new about what is asked.
 _MAX_CHARACTERS = 20_000
+#: Tokens whose letter groups are remembered, none of them longer than so many characters.
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 50_000, 40
 
 
 class TfidfEncoder(Encoder):
@@ -50,19 +56,20 @@ class TfidfEncoder(Encoder):
         from scipy.sparse import csr_matrix
         from sklearn.decomposition import TruncatedSVD
 
-        counts = [(Counter(_words(text)), Counter(_letters(text))) for text in texts]
+        tokenised = [_tokens(text) for text in texts]
         rare = 2 if len(texts) >= 20 else 1
-        self._vocabulary: tuple[dict[str, int], dict[str, int]] = (
-            _frequent([words for words, _ in counts], self.features, rare),
-            _frequent([letters for _, letters in counts], self.features, rare),
+        words, letters = (
+            _frequent((set(features(tokens)) for tokens in tokenised), self.features, rare)
+            for features in (_words, _letters)
         )
-        width = sum(len(part) for part in self._vocabulary)
+        self._use(words, letters)
+        width = len(words) + len(letters)
+        present = [self._counted(tokens) for tokens in tokenised]
         documents = np.zeros(width)
-        for pair in counts:
-            for index in self._present(pair):
-                documents[index] += 1
+        for index, _ in chain.from_iterable(present):
+            documents[index] += 1
         self._idf = (np.log((1 + len(texts)) / (1 + documents)) + 1).astype(np.float32)
-        rows = [self._weighted(pair) for pair in counts]
+        rows = [self._weighted(halves) for halves in present]
         if width > self.dimensions and len(texts) > 1:
             starts = np.cumsum([0, *(len(index) for index, _ in rows)])
             matrix = csr_matrix(
@@ -81,7 +88,7 @@ class TfidfEncoder(Encoder):
         """Return unit vectors, shape (n, d); a text without any known feature is a zero vector."""
         vectors = np.zeros((len(texts), self._directions.shape[1]), dtype=np.float32)
         for row, text in enumerate(texts):
-            index, value = self._weighted((Counter(_words(text)), Counter(_letters(text))))
+            index, value = self._weighted(self._counted(_tokens(text)))
             vector = value @ self._directions[index]
             length = float(np.linalg.norm(vector))
             if length > 1e-9:
@@ -90,7 +97,7 @@ class TfidfEncoder(Encoder):
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write vocabulary (JSON), rarities and directions (npz)."""
-        names = [list(part) for part in self._vocabulary]
+        names = [list(self._word_index), list(self._letter_index)]
         (folder / "vocabulary.json").write_text(json.dumps(names), encoding="ascii")
         np.savez(folder / "tfidf.npz", idf=self._idf, directions=self._directions.astype(np.float16))
         return {"dimensions": self.dimensions, "features": self.features, "seed": self.seed}
@@ -100,55 +107,72 @@ class TfidfEncoder(Encoder):
         """Return the fitted encoder that `save` wrote."""
         encoder = cls(**state)
         words, letters = json.loads((folder / "vocabulary.json").read_text(encoding="ascii"))
-        encoder._vocabulary = (_numbered(words), _numbered(letters))
+        encoder._use(_numbered(words), _numbered(letters))
         with np.load(folder / "tfidf.npz", allow_pickle=False) as arrays:
             encoder._idf = arrays["idf"]
             encoder._directions = arrays["directions"].astype(np.float32)
         return encoder
 
-    def _present(self, pair: tuple[Counter[str], Counter[str]]) -> Iterator[int]:
-        offset = 0
-        for counter, known in zip(pair, self._vocabulary, strict=True):
-            yield from (known[name] + offset for name in counter if name in known)
-            offset += len(known)
+    def _use(self, words: dict[str, int], letters: dict[str, int]) -> None:
+        self._word_index = words
+        self._letter_index = letters
+        #: Token -> the places of its letter groups: a few thousand tokens make up most of what people write.
+        self._remembered: dict[str, tuple[int, ...]] = {}
 
-    def _weighted(
-        self, pair: tuple[Counter[str], Counter[str]]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Return (indices, weights): (1 + log count) times rarity, each half scaled to length 1."""
-        indices, weights, offset = [], [], 0
-        for counter, known in zip(pair, self._vocabulary, strict=True):
-            found = sorted((known[name], count) for name, count in counter.items() if name in known)
-            index = np.array([place for place, _ in found], dtype=np.int64) + offset
-            value = (1 + np.log(np.array([count for _, count in found], dtype=np.float32))) * self._idf[index]
-            indices.append(index)
+    def _counted(self, tokens: list[str]) -> tuple[Counts, Counts]:
+        """Return (places, how often) of the known features, words and letters apart, in ascending order."""
+        known = self._word_index
+        words = [known[name] for name in _words(tokens) if name in known]
+        letters = list(chain.from_iterable(map(self._letter_places, tokens)))
+        word_places, word_counts = np.unique(np.array(words, dtype=np.int64), return_counts=True)
+        letter_places, letter_counts = np.unique(np.array(letters, dtype=np.int64), return_counts=True)
+        return (word_places, word_counts), (letter_places + len(known), letter_counts)
+
+    def _letter_places(self, token: str) -> tuple[int, ...]:
+        places = self._remembered.get(token)
+        if places is None:
+            known, padded = self._letter_index, f" {token} "
+            places = tuple(
+                known[padded[start : start + size]]
+                for size in _LETTERS
+                for start in range(len(padded) - size + 1)
+                if padded[start : start + size] in known
+            )
+            if len(token) <= _LONGEST_REMEMBERED:
+                if len(self._remembered) >= _MOST_REMEMBERED:
+                    self._remembered = {}
+                self._remembered[token] = places
+        return places
+
+    def _weighted(self, halves: tuple[Counts, Counts]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Return (places, weights): (1 + log count) times rarity, each half scaled to length 1."""
+        weights = []
+        for places, counts in halves:
+            value = (1 + np.log(counts.astype(np.float32))) * self._idf[places]
             weights.append(value / max(float(np.linalg.norm(value)), 1e-9))
-            offset += len(known)
-        return np.concatenate(indices), np.concatenate(weights).astype(np.float32)
+        return np.concatenate([places for places, _ in halves]), np.concatenate(weights).astype(np.float32)
 
 
 def _tokens(text: str) -> list[str]:
     return _WORD.findall(text[:_MAX_CHARACTERS].lower())
 
 
-def _words(text: str) -> Iterator[str]:
-    tokens = _tokens(text)
-    yield from tokens
-    yield from (f"{first} {second}" for first, second in zip(tokens, tokens[1:], strict=False))
+def _words(tokens: list[str]) -> list[str]:
+    return tokens + [f"{first} {second}" for first, second in pairwise(tokens)]
 
 
-def _letters(text: str) -> Iterator[str]:
-    for token in _tokens(text):
+def _letters(tokens: list[str]) -> Iterator[str]:
+    for token in tokens:
         padded = f" {token} "
         for size in _LETTERS:
             yield from (padded[start : start + size] for start in range(len(padded) - size + 1))
 
 
-def _frequent(counters: list[Counter[str]], limit: int, rare: int) -> dict[str, int]:
+def _frequent(texts: Iterable[set[str]], limit: int, rare: int) -> dict[str, int]:
     """Return the `limit` features in the most texts (at least `rare`), ties by name, numbered."""
     documents: Counter[str] = Counter()
-    for counter in counters:
-        documents.update(counter.keys())
+    for features in texts:
+        documents.update(features)
     kept = sorted((-count, name) for name, count in documents.items() if count >= rare)[:limit]
     return _numbered(sorted(name for _, name in kept))
 
