@@ -23,7 +23,7 @@ INTERCEPT_PENALTY = 0.25
 #: Steps at most.
 _STEPS = 200
 #: A step that improves the loss by a smaller share than this is the last.
-_PROGRESS = 1e-7
+PROGRESS = 1e-7
 
 
 class Loss(ABC):
@@ -123,9 +123,8 @@ class PreferenceLoss(Loss):
         """Return half of each comparison's loss for either of the two."""
         first, second = np.take_along_axis(logits, self.pairs, axis=1).T
         losses, residuals = _cross_entropy(first - second, self.shares)
-        return self._spread(np.column_stack([losses, losses]) / 2), self._spread(
-            np.column_stack([residuals, -residuals])
-        )
+        halves, slopes = np.column_stack([losses, losses]) / 2, np.column_stack([residuals, -residuals])
+        return self._spread(halves), self._spread(slopes)
 
     def take(self, rows: Rows) -> Self:
         """Return the loss of some of the rows."""
@@ -152,7 +151,8 @@ class CategoryLoss(Loss):
     def start(self) -> FloatArray:
         """Return the logarithms of how often each is right."""
         logs: FloatArray = np.log(np.bincount(self.codes, minlength=self.columns) / len(self.codes))
-        return logs - logs.mean()
+        centred: FloatArray = logs - logs.mean()
+        return centred
 
     def curvature(self) -> FloatArray:
         """Return p(1 − p)."""
@@ -234,7 +234,12 @@ class Axes:
 
 
 def fit_linear(
-    axes: Axes, loss: Loss, penalties: npt.ArrayLike, *, start: FloatArray | None = None
+    axes: Axes,
+    loss: Loss,
+    penalties: npt.ArrayLike,
+    *,
+    start: FloatArray | None = None,
+    progress: float = PROGRESS,
 ) -> tuple[FloatArray, FloatArray]:
     """Return coefficients along the axes, (r, k), and intercepts, (k,), with the smallest penalised loss.
 
@@ -243,6 +248,7 @@ def fit_linear(
         loss: Of their logits.
         penalties: λ of ½ λ |coefficients|², one or (k,); intercepts are hardly penalised.
         start: Coefficients, then intercepts, to begin with, (r + 1, k).
+        progress: A step that improves the loss by a smaller share is the last.
     """
     turned, origin = axes.turned, loss.start()
     penalty = np.broadcast_to(np.asarray(penalties, dtype=np.float64), origin.shape)
@@ -258,12 +264,16 @@ def fit_linear(
         slopes = turned.T @ gradient + penalty * coefficients
         return value, np.vstack([slopes, gradient.sum(axis=0) + INTERCEPT_PENALTY * moved])
 
-    solution = minimise(objective, start, diagonal)
+    solution = minimise(objective, start, diagonal, progress=progress)
     return solution[:-1], solution[-1]
 
 
 def minimise(
-    objective: Callable[[FloatArray], tuple[float, FloatArray]], start: FloatArray, diagonal: FloatArray
+    objective: Callable[[FloatArray], tuple[float, FloatArray]],
+    start: FloatArray,
+    diagonal: FloatArray,
+    *,
+    progress: float = PROGRESS,
 ) -> FloatArray:
     """Return where a function is smallest, by L-BFGS.
 
@@ -271,6 +281,7 @@ def minimise(
         objective: From parameters to (value, derivative).
         start: Where to begin.
         diagonal: About the second derivative by each parameter, positive, of the same shape.
+        progress: A step that improves the value by a smaller share is the last.
     """
     from scipy.optimize import minimize
 
@@ -280,7 +291,7 @@ def minimise(
         value, gradient = objective(flat.reshape(root.shape) / root)
         return value, (gradient / root).ravel()
 
-    options = {"maxiter": _STEPS, "ftol": _PROGRESS, "gtol": 1e-6}
+    options = {"maxiter": _STEPS, "ftol": progress, "gtol": 1e-6}
     found = minimize(scaled, (start * root).ravel(), jac=True, method="L-BFGS-B", options=options)
     return np.asarray(found.x, dtype=np.float64).reshape(root.shape) / root
 

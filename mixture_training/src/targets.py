@@ -40,9 +40,9 @@ def score_kind(scores: FloatArray) -> ScoreKind:
     """
     known = ~np.isnan(scores)
     compared = scores[known.any(axis=1)]
-    if len(compared) and (known.sum(axis=1)[known.any(axis=1)] == 2).all():
-        if np.allclose(np.nansum(compared, axis=1), 1.0, rtol=0.0, atol=1e-6):
-            return "preference"
+    pairs = len(compared) > 0 and (known.sum(axis=1)[known.any(axis=1)] == 2).all()
+    if pairs and np.allclose(np.nansum(compared, axis=1), 1.0, rtol=0.0, atol=1e-6):
+        return "preference"
     return "binary" if np.isin(scores[known], (0.0, 1.0)).all() else "fraction"
 
 
