@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from dataset_build.src.arguments import Parser, comma_list, parse_columns, positive_int, run_command
     from dataset_build.src.builder import build_dataset
     from dataset_build.src.builder import main as build_main
-    from dataset_build.src.calls import call_expert
+    from dataset_build.src.calls import call_expert, pause_s
     from dataset_build.src.config import (
         BuildConfig,
         ExpertConfig,
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     )
     from dataset_build.src.evaluator import Evaluator
     from dataset_build.src.experts.base import BatchExpert, CannotAnswerError, Expert, ToolExpert
+    from dataset_build.src.experts.chat_protocol import read_failure
     from dataset_build.src.experts.echo import EchoExpert
+    from dataset_build.src.experts.http_connection import HttpConnection, Transport, parsed_address
+    from dataset_build.src.experts.request_headers import RequestHeaders
     from dataset_build.src.experts.tools import tools
     from dataset_build.src.hub import call_hub
     from dataset_build.src.imported_rows import ImportSummary
@@ -67,6 +70,7 @@ _HOME = {
     "ExpertError": "dataset_build.src.errors:ExpertError",
     "ExpertRefusedError": "dataset_build.src.errors:ExpertRefusedError",
     "ExpertUnavailableError": "dataset_build.src.errors:ExpertUnavailableError",
+    "HttpConnection": "dataset_build.src.experts.http_connection:HttpConnection",
     "ImportFormat": "dataset_build.src.importers.base:ImportFormat",
     "ImportSummary": "dataset_build.src.imported_rows:ImportSummary",
     "InputFile": "dataset_build.src.importers.input_file:InputFile",
@@ -82,6 +86,7 @@ _HOME = {
     "Price": "dataset_build.src.records:Price",
     "PriceConfig": "dataset_build.src.config:PriceConfig",
     "Registry": "dataset_build.src.registry:Registry",
+    "RequestHeaders": "dataset_build.src.experts.request_headers:RequestHeaders",
     "Response": "dataset_build.src.records:Response",
     "Score": "dataset_build.src.records:Score",
     "Scorer": "dataset_build.src.scorers.base:Scorer",
@@ -89,6 +94,7 @@ _HOME = {
     "SourceConfig": "dataset_build.src.config:SourceConfig",
     "ToolExpert": "dataset_build.src.experts.base:ToolExpert",
     "ToolkitError": "dataset_build.src.errors:ToolkitError",
+    "Transport": "dataset_build.src.experts.http_connection:Transport",
     "abilities_text": "dataset_build.src.abilities:abilities_text",
     "build_dataset": "dataset_build.src.builder:build_dataset",
     "build_main": "dataset_build.src.builder:main",
@@ -108,8 +114,11 @@ _HOME = {
     "parse_columns": "dataset_build.src.arguments:parse_columns",
     "parse_expert": "dataset_build.src.model_loader:parse_expert",
     "parse_source": "dataset_build.src.data_loader:parse_source",
+    "parsed_address": "dataset_build.src.experts.http_connection:parsed_address",
+    "pause_s": "dataset_build.src.calls:pause_s",
     "positive_int": "dataset_build.src.arguments:positive_int",
     "read_dataset_json": "dataset_build.src.interchange:read_dataset_json",
+    "read_failure": "dataset_build.src.experts.chat_protocol:read_failure",
     "read_judge": "dataset_build.src.judging.calibration:read_judge",
     "read_table": "dataset_build.src.interchange:read_table",
     "read_yaml": "dataset_build.src.config:read_yaml",
@@ -138,6 +147,7 @@ __all__ = [
     "ExpertError",
     "ExpertRefusedError",
     "ExpertUnavailableError",
+    "HttpConnection",
     "ImportFormat",
     "ImportSummary",
     "InputFile",
@@ -153,6 +163,7 @@ __all__ = [
     "Price",
     "PriceConfig",
     "Registry",
+    "RequestHeaders",
     "Response",
     "Score",
     "Scorer",
@@ -160,6 +171,7 @@ __all__ = [
     "SourceConfig",
     "ToolExpert",
     "ToolkitError",
+    "Transport",
     "abilities_text",
     "build_dataset",
     "build_main",
@@ -179,8 +191,11 @@ __all__ = [
     "parse_columns",
     "parse_expert",
     "parse_source",
+    "parsed_address",
+    "pause_s",
     "positive_int",
     "read_dataset_json",
+    "read_failure",
     "read_judge",
     "read_table",
     "read_yaml",
