@@ -84,8 +84,12 @@ class Novelty:
             raise ValueError("an array of novelty is not finite")
         if unit.shape != (1,) or not unit[0] > 0:
             raise ValueError(f"the unit of novelty is {unit.tolist()}")
-        parts = (part.astype(np.float32, copy=False) for part in (centre, directions, references))
-        return cls(*parts, unit=float(unit[0]))
+        return cls(
+            centre.astype(np.float32, copy=False),
+            directions.astype(np.float32, copy=False),
+            references.astype(np.float32, copy=False),
+            float(unit[0]),
+        )
 
 
 @dataclass(frozen=True)

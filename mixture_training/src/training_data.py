@@ -37,6 +37,8 @@ class TrainingData:
         latencies: (n, E), seconds; NaN where unknown.
         descriptions: One line per expert, for a routing language model; may be empty.
         abilities: The abilities each asks for, or None where they are unknown, length n; empty means all unknown.
+        prompt_tokens: (n, E), tokens each expert read; NaN where unknown, None where all are.
+        completion_tokens: (n, E), tokens each wrote; likewise.
     """
 
     ids: tuple[str, ...]
@@ -49,6 +51,8 @@ class TrainingData:
     latencies: FloatArray
     descriptions: tuple[str, ...] = ()
     abilities: tuple[tuple[str, ...] | None, ...] = ()
+    prompt_tokens: FloatArray | None = None
+    completion_tokens: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if not self.abilities:
@@ -82,6 +86,8 @@ class TrainingData:
             costs=self.costs[picked],
             latencies=self.latencies[picked],
             abilities=tuple(self.abilities[i] for i in picked),
+            prompt_tokens=None if self.prompt_tokens is None else self.prompt_tokens[picked],
+            completion_tokens=None if self.completion_tokens is None else self.completion_tokens[picked],
         )
 
     def split(self, name: str) -> "TrainingData":
@@ -119,7 +125,16 @@ def from_frame(frame: "pd.DataFrame", *, expert_descriptions: Mapping[str, str] 
         latencies=matrix_of(frame, "latency_s", labels.ids, experts),
         descriptions=tuple(described.get(expert, "") for expert in experts),
         abilities=_abilities(frame) if "abilities" in frame else (),
+        prompt_tokens=_tokens(frame, "prompt_tokens", labels.ids, experts),
+        completion_tokens=_tokens(frame, "completion_tokens", labels.ids, experts),
     )
+
+
+def _tokens(frame: "pd.DataFrame", column: str, ids: Sequence[str], experts: Sequence[str]) -> FloatArray | None:
+    """Return counts of tokens as a matrix, None where none is known."""
+    if column not in frame or frame[column].isna().all():
+        return None
+    return matrix_of(frame, column, ids, experts)
 
 
 def _abilities(frame: "pd.DataFrame") -> tuple[tuple[str, ...] | None, ...]:
