@@ -74,6 +74,9 @@ def _entry(entry: Result) -> dict[str, Any]:
             values["curve"] |= {"quality_low": _list(entry.band.low), "quality_high": _list(entry.band.high)}
     if entry.reliability is not None:
         values["reliability"] = _reliability(entry.reliability)
+    for key, others in (("versus", entry.versus), ("aiq_versus", entry.aiq_versus)):
+        if others:
+            values[key] = {name: _interval("difference", interval) for name, interval in others.items()}
     if entry.repeated:
         values["repeated"] = {
             name: {"mean": one.mean, "ci95": [one.low, one.high], "splits": one.splits}
