@@ -71,6 +71,10 @@ class Classifier(ABC):
     def load(cls, folder: Path, state: dict[str, Any]) -> "Classifier":
         """Return the classifier that `save` wrote with this `state`."""
 
+    def vectors_of(self, texts: Sequence[str]) -> npt.NDArray[np.float32] | None:
+        """Return the `vectors` of a prediction for `texts`, from the cache where they are; None where it has none."""
+        return None
+
     def diagnostics(self) -> dict[str, Any]:
         """Return JSON-able facts about the fit worth showing (chosen hyper-parameters, counts of fallbacks …)."""
         return {}
@@ -87,6 +91,8 @@ classifiers: Registry[Classifier] = Registry(
         "knn": "mixture_training.src.neighbours:NeighboursClassifier",
         "cluster": "mixture_training.src.clusters:ClusterClassifier",
         "factorisation": "mixture_training.src.factorisation:FactorisationClassifier",
+        "mlp": "mixture_training.src.perceptron:PerceptronClassifier",
+        "contrastive": "mixture_training.src.contrastive:ContrastiveClassifier",
         "hierarchical": "mixture_training.src.hierarchical:HierarchicalClassifier",
         "xgboost": "mixture_training.src.xgb_classifier:XGBoostClassifier",
         "transformer": "mixture_training.src.instruction_classifier:TransformerClassifier",

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from mixture_training.src.encoders.base import Embeddings
 from mixture_training.src.kernel import squared_distances
 from mixture_training.src.stacking import folds_of
+from mixture_training.src.targets import scored_rows
 from mixture_training.src.training_data import FloatArray
 from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
@@ -47,7 +48,7 @@ class ClusterClassifier(VectorClassifier):
         self.seed = seed
 
     def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
-        scored = (~np.isnan(train.data.scores)).any(axis=1)
+        scored = scored_rows(train.data)
         vectors, data = train.vectors[scored], train.data.take(scored)
         fold_of = folds_of(data.texts, _FOLDS, seed=self.seed)
         distinct = len(np.unique(vectors, axis=0))

@@ -7,6 +7,7 @@ IRT-Router (Song et al., 2025), and RouteLLM's matrix factorisation (Ong et al.,
 Experts share a and b, so what is learned from one helps the others where most scores are missing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from mixture_training.src.cross_entropy import (
 )
 from mixture_training.src.encoders.base import Embeddings
 from mixture_training.src.stacking import folds_of
-from mixture_training.src.targets import ScoreKind, score_kind
+from mixture_training.src.targets import ScoreKind, score_kind, scored_rows
 from mixture_training.src.training_data import FloatArray
 from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
@@ -58,7 +59,7 @@ class FactorisationClassifier(VectorClassifier):
         self.seed = seed
 
     def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
-        scored = (~np.isnan(train.data.scores)).any(axis=1)
+        scored = scored_rows(train.data)
         data = train.data.take(scored)
         axes, loss = Axes.of(train.vectors[scored]), loss_of(data.scores)
         self._kind: ScoreKind = score_kind(data.scores)
@@ -217,12 +218,22 @@ def _choose(parts: list[_Part], experts: int, rank: int | None) -> tuple[int, fl
             total += part.judged(factors.logits(part.left_out))[0]
         return total
 
+    ease_penalty, _ = _weaken(lambda tried: loss(0, 0.0, tried))
     # Without their mean, E regressions differ in E − 1 directions at most.
     ranks = sorted({min(number, experts - 1) for number in (RANKS if rank is None else [rank])})
-    ease_penalty = min(PENALTIES, key=lambda tried: loss(0, PENALTIES[0], tried))
     if not ranks[-1]:
-        return 0, PENALTIES[0], ease_penalty
-    losses = {tried: loss(ranks[-1], tried, ease_penalty) for tried in PENALTIES}
-    penalty = min(losses, key=lambda tried: losses[tried])
-    by_rank = {number: loss(number, penalty, ease_penalty) for number in ranks[:-1]} | {ranks[-1]: losses[penalty]}
+        return 0, 0.0, ease_penalty
+    penalty, least = _weaken(lambda tried: loss(ranks[-1], tried, ease_penalty))
+    by_rank = {number: loss(number, penalty, ease_penalty) for number in ranks[:-1]} | {ranks[-1]: least}
     return min(by_rank, key=lambda number: by_rank[number]), penalty, ease_penalty
+
+
+def _weaken(loss: Callable[[float], float]) -> tuple[float, float]:
+    """Return the penalty after which weaker ones only add to the loss, and its loss."""
+    best = PENALTIES[0], loss(PENALTIES[0])
+    for penalty in PENALTIES[1:]:
+        tried = loss(penalty)
+        if tried > best[1]:
+            break
+        best = penalty, tried
+    return best

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from mixture_training.src.cross_entropy import Axes, Loss, expected_scores, fit_linear, loss_of
 from mixture_training.src.encoders.base import Embeddings
 from mixture_training.src.stacking import folds_of
-from mixture_training.src.targets import ScoreKind, score_kind
+from mixture_training.src.targets import ScoreKind, score_kind, scored_rows
 from mixture_training.src.training_data import FloatArray
 from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
@@ -44,7 +44,7 @@ class LogisticClassifier(VectorClassifier):
         self.seed = seed
 
     def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
-        scored = (~np.isnan(train.data.scores)).any(axis=1)
+        scored = scored_rows(train.data)
         data = train.data.take(scored)
         axes, loss = Axes.of(train.vectors[scored]), loss_of(data.scores)
         self._kind: ScoreKind = score_kind(data.scores)

@@ -28,6 +28,11 @@ def check_learnable(train: TrainingData) -> None:
             )
 
 
+def scored_rows(data: TrainingData) -> npt.NDArray[np.bool_]:
+    """Return which rows have a score of any expert, (n,)."""
+    return np.asarray((~np.isnan(data.scores)).any(axis=1))
+
+
 def score_kind(scores: FloatArray) -> ScoreKind:
     """Return what the scores are, which says how they are best fitted.
 
