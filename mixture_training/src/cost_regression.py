@@ -19,6 +19,8 @@ from mixture_training.src.training_data import FloatArray
 PRIOR_CALLS = 5.0
 #: Fewer known calls than this teach nothing about lengths and vectors.
 LEAST = 30
+#: Rows that a correction is learned from at most.
+MOST_ROWS = 10_000
 #: Share of the squared error that a correction must take away from the simpler one.
 _WORTH = 0.02
 #: Texts longer than this many times the longest learned from are taken to be so long.
@@ -62,12 +64,17 @@ class CostRegression:
             values: FloatArray = categories @ self.by_category
         else:
             values = np.tile(self.overall, (len(texts), 1))
-        if len(self.weights):
-            values += _length_features(texts, self.lengths, self.longest) @ self.weights[:2] + self.bias
-            if vectors is not None and len(self.weights) > 2:
-                values += vectors.astype(np.float64) @ self.weights[2:]
-        corrected: FloatArray = np.maximum(values, self.least)
-        return corrected
+        bounded: FloatArray = np.maximum(values + self.correct(texts, vectors), self.least)
+        return bounded
+
+    def correct(self, texts: Sequence[str], vectors: Vectors | None) -> FloatArray | float:
+        """Return what lengths and vectors add to the means, (n, E)."""
+        if not len(self.weights):
+            return 0.0
+        added: FloatArray = _length_features(texts, self.lengths, self.longest) @ self.weights[:2] + self.bias
+        if vectors is not None and len(self.weights) > 2:
+            added += vectors.astype(np.float64) @ self.weights[2:]
+        return added
 
     @property
     def reads(self) -> str:
@@ -120,8 +127,8 @@ def fit_cost_regression(
     categories: Sequence[str | None],
     category_names: Sequence[str],
     vectors: Vectors | None = None,
-) -> CostRegression:
-    """Return the regression of `values`.
+) -> tuple[CostRegression, FloatArray]:
+    """Return the regression of `values`, and what it expects of each row without having learned from it, (n, E).
 
     Args:
         values: (n, E), USD or tokens; NaN is unknown, not zero.
@@ -146,29 +153,41 @@ def fit_cost_regression(
         np.zeros(len(overall)),
         np.where(np.isfinite(smallest), np.minimum(smallest / 2.0, overall), 0.0),
     )
-    return _corrected(means, values - base, texts, vectors)
+    if len(texts) <= MOST_ROWS:
+        regression, corrections = _corrected(means, values - base, texts, vectors)
+        return regression, np.maximum(base + corrections, means.least)
+    some = np.linspace(0, len(texts) - 1, MOST_ROWS).astype(np.intp)
+    picked = None if vectors is None else vectors[some]
+    regression, corrections = _corrected(means, (values - base)[some], [texts[row] for row in some], picked)
+    corrected = np.zeros_like(base) + regression.correct(texts, vectors)
+    corrected[some] = corrections
+    return regression, np.maximum(base + corrected, means.least)
 
 
 def _corrected(
     means: CostRegression, rest: FloatArray, texts: Sequence[str], vectors: Vectors | None
-) -> CostRegression:
-    """Return `means` with the correction that takes most off the leave-one-out error of `rest`, if one does."""
+) -> tuple[CostRegression, FloatArray]:
+    """Return `means` with the correction that takes most off the leave-one-out error of `rest`, if one does.
+
+    And the corrections of the rows, (n, E), each by a fit without it.
+    """
     from mixture_training.src.linear import fit_ridge
 
+    nothing = np.zeros_like(rest)
     learned = np.flatnonzero((~np.isnan(rest)).sum(axis=0) >= LEAST)
     if not len(learned):
-        return means
+        return means, nothing
     rest = rest[:, learned]
     plain = known_means(rest**2)
     counted = plain > 1e-30
     if not counted.any():
-        return means
+        return means, nothing
     longest = _LONGEST * max(map(len, texts)) / 1000.0
     raw = _length_features(texts, np.array([[0.0, 0.0], [1.0, 1.0]]), longest)
     spread = raw.std(axis=0) * np.sqrt(2.0)
     lengths = np.stack([raw.mean(axis=0), np.where(spread > 1e-9, spread, 1e9)])
     features = (raw - lengths[0]) / lengths[1]
-    best, best_error = means, 1.0
+    best, best_error, best_corrections = means, 1.0, nothing
     wider = [features] if vectors is None else [features, np.hstack([features, vectors.astype(np.float64)])]
     for columns in wider:
         ridge = fit_ridge(columns, rest)
@@ -177,8 +196,9 @@ def _corrected(
             weights, bias = np.zeros((columns.shape[1], len(means.overall))), np.zeros(len(means.overall))
             weights[:, learned], bias[learned] = ridge.weights, ridge.bias
             best = replace(means, lengths=lengths, longest=longest, weights=weights, bias=bias)
-            best_error = error
-    return best
+            best_error, best_corrections = error, nothing.copy()
+            best_corrections[:, learned] = np.where(np.isnan(rest), ridge.predict(columns), ridge.left_out)
+    return best, best_corrections
 
 
 def _length_features(texts: Sequence[str], lengths: FloatArray, longest: float) -> FloatArray:

@@ -1,7 +1,7 @@
 """What a call to each expert is expected to cost, before it is made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,16 @@ class TokenCosts:
 
     def predict(self, texts: Sequence[str], prediction: Prediction, prompt_tokens: FloatArray | None) -> FloatArray:
         """Return expected USD, (n, E), of those it speaks for; see `CostModel.predict`."""
+        return self.cost_of(
+            texts, self.completions.predict(texts, prediction.categories, prediction.vectors), prompt_tokens
+        )
+
+    def cost_of(self, texts: Sequence[str], written: FloatArray, prompt_tokens: FloatArray | None) -> FloatArray:
+        """Return USD for so many written tokens, (n, E)."""
         characters = np.array([len(text) for text in texts], dtype=np.float64)
         read = self.prompts[0] + characters[:, None] * self.prompts[1]
         if prompt_tokens is not None:
             read = np.where(np.isnan(prompt_tokens), read, prompt_tokens)
-        written = self.completions.predict(texts, prediction.categories, prediction.vectors)
         costs: FloatArray = self.prices[0] * read + self.prices[1] * written + self.prices[2]
         return costs
 
@@ -93,10 +98,40 @@ class CostModel:
             vectors: (n, d), what the classifier's predictions will carry; None uses none.
             prices: Of each expert; None, or a price that does not explain what was recorded, goes by recorded costs.
         """
+        return cls.fit_left_out(data, category_names=category_names, vectors=vectors, prices=prices)[0]
+
+    @classmethod
+    def fit_left_out(
+        cls,
+        data: TrainingData,
+        *,
+        category_names: Sequence[str] | None = None,
+        vectors: npt.NDArray[np.floating] | None = None,
+        prices: Sequence[Price] | None = None,
+    ) -> tuple["CostModel", FloatArray]:
+        """Return the model, and what it expects of each row without having learned from it, (n, E); see `fit`."""
         names = tuple(data.category_names if category_names is None else category_names)
-        recorded = fit_cost_regression(data.costs, data.texts, data.categories, names, vectors)
-        tokens = None if prices is None else _fit_tokens(data, names, vectors, prices)
-        return cls(data.experts, names, recorded, tokens)
+        recorded, left_out = fit_cost_regression(data.costs, data.texts, data.categories, names, vectors)
+        found = None if prices is None else _fit_tokens(data, names, vectors, prices)
+        if found is None:
+            return cls(data.experts, names, recorded), left_out
+        tokens, written = found
+        by_tokens = tokens.cost_of(data.texts, written, None)
+        return cls(data.experts, names, recorded, tokens), np.where(tokens.is_priced, by_tokens, left_out)
+
+    def choose_source(self, data: TrainingData, prediction: Prediction) -> "CostModel":
+        """Return the model that believes the classifier's own costs where they are nearer to those of `data`.
+
+        Args:
+            data: Rows neither has learned from.
+            prediction: What the classifier expects for them.
+        """
+        if prediction.costs is None:
+            return self
+        known = ~(np.isnan(data.costs) | np.isnan(prediction.costs))
+        mine = np.abs(replace(self, believes_classifier=False).predict(data.texts, prediction) - data.costs)
+        other = np.abs(prediction.costs - data.costs)
+        return replace(self, believes_classifier=bool(known.any() and other[known].mean() < mine[known].mean()))
 
     def predict(
         self, texts: Sequence[str], prediction: Prediction, *, prompt_tokens: FloatArray | None = None
@@ -188,8 +223,11 @@ def _fit_tokens(
     names: Sequence[str],
     vectors: npt.NDArray[np.floating] | None,
     prices: Sequence[Price],
-) -> TokenCosts | None:
-    """Return what tokens tell; None where no expert charges by the token, or none were recorded."""
+) -> tuple[TokenCosts, FloatArray] | None:
+    """Return what tokens tell, and the completion tokens expected of each row by a fit without it.
+
+    None where no expert charges by the token, or no tokens were recorded.
+    """
     read, written = data.prompt_tokens, data.completion_tokens
     if written is None:
         return None
@@ -210,12 +248,9 @@ def _fit_tokens(
         is_priced[column] = not both.any() or off <= _AGREE * float(paid.mean())
     if not is_priced.any():
         return None
-    return TokenCosts(
-        is_priced,
-        per_token,
-        prompts,
-        fit_cost_regression(np.where(is_priced, written, np.nan), data.texts, data.categories, names, vectors),
-    )
+    counts = np.where(is_priced, written, np.nan)
+    completions, left_out = fit_cost_regression(counts, data.texts, data.categories, names, vectors)
+    return TokenCosts(is_priced, per_token, prompts, completions), left_out
 
 
 def _prompt_lengths(characters: FloatArray, read: FloatArray | None, experts: int) -> FloatArray:

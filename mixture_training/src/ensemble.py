@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.stacking import (
     Candidate,
@@ -62,6 +65,10 @@ class EnsembleClassifier(Classifier):
     def predict(self, texts: Sequence[str]) -> Prediction:
         """Return the weighted means."""
         return self._stack.predict(texts)
+
+    def vectors_of(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the vectors of `texts` by the first of the encoders, (n, d)."""
+        return self._stack.vectors_of(texts)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write every member and encoder."""

@@ -225,6 +225,10 @@ class Stack:
         """Return the vectors of every encoder, by its name."""
         return {name: encoder.encode(texts) for name, encoder in self._encoders.items()}
 
+    def vectors_of(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the vectors of the first encoder, which a prediction carries, (n, d)."""
+        return encode_cached(next(iter(self._encoders.values())), texts)
+
     def predict(self, texts: Sequence[str]) -> Prediction:
         """Return the weighted mean of what the members expect."""
         vectors = self.encode(texts)

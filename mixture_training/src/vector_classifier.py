@@ -83,6 +83,10 @@ class VectorClassifier(Classifier):
         """Return what is expected for `texts`."""
         return self.predict_vectors(self._encoder.encode(texts))
 
+    def vectors_of(self, texts: Sequence[str]) -> Embeddings:
+        """Return the vectors of `texts`, (n, d)."""
+        return encode_cached(self._encoder, texts)
+
     def predict_vectors(self, vectors: Embeddings) -> Prediction:
         """Return what is expected for instructions with these vectors, (n, d)."""
         categories = self._categories.predict(vectors)
