@@ -11,6 +11,7 @@ encoders: Registry[Encoder] = Registry(
         "minilm-fp32": "mixture_training.src.encoders.minilm:ExactMiniLMEncoder",
         "features": "mixture_training.src.encoders.features:FeaturesEncoder",
         "tfidf": "mixture_training.src.encoders.tfidf:TfidfEncoder",
+        "openai": "mixture_training.src.encoders.endpoint:EndpointEncoder",
         "hf": "mixture_training.src.encoders.hugging_face:HuggingFaceEncoder",
     },
 )

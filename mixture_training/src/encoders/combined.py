@@ -13,6 +13,9 @@ from mixture_training.src.encoders.base import Embeddings, Encoder
 class CombinedEncoder(Encoder):
     """The vectors of every part, one after the other.
 
+    Each part's have length 1, or 1 in the mean of squares: on four sets of recorded scores no other ratio was better
+    on all of them.
+
     Args:
         parts: At least two encoders.
     """

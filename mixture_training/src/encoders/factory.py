@@ -12,22 +12,29 @@ from mixture_training.src.pretrained import KNOWN_IDS, is_pretrained_name
 
 
 def make_encoder(name: str) -> Encoder:
-    """Return the encoder called `name`: a registered one, a Hugging Face id or folder, or `a+b`.
+    """Return the encoder called `name`.
+
+    It is a registered one, a Hugging Face id or folder, `openai:MODEL@URL`, a YAML file that describes such an
+    endpoint, or several of them joined by `+`.
 
     Raises:
         ConfigError: it is none of these; the message names the nearest known one.
     """
     if "+" in name and not Path(name).is_dir():
         return CombinedEncoder([make_encoder(part.strip()) for part in name.split("+")])
-    known = sorted(set(encoders) - {HuggingFaceEncoder.kind})
+    if name.startswith("openai:") or name.endswith((".yaml", ".yml")):
+        from mixture_training.src.encoders.endpoint import parse_endpoint, read_endpoint
+
+        return parse_endpoint(name) if name.startswith("openai:") else read_endpoint(Path(name).expanduser())
+    known = sorted(set(encoders) - {HuggingFaceEncoder.kind, "openai"})
     if name in known:
         return encoders[name]()
     if is_pretrained_name(name):
         return HuggingFaceEncoder(name)
     hint = nearest(name, [*known, *KNOWN_IDS])
     raise ConfigError(
-        f"Unknown encoder {name!r}.{hint} Known: {', '.join(known)}, two of them joined with '+', "
-        "or a Hugging Face id (org/name) or folder."
+        f"Unknown encoder {name!r}.{hint} Known: {', '.join(known)}, several of them joined with '+', "
+        f"a Hugging Face id (org/name) or folder, or an embeddings endpoint (openai:MODEL@URL)."
     )
 
 

@@ -1,5 +1,7 @@
 """Any Hugging Face encoder, by hub id or folder, mean-pooled."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,11 +37,25 @@ class HuggingFaceEncoder(Encoder):
         self.max_tokens = max_tokens
         self.batch_size = batch_size
         self._parts: tuple[Any, Any] | None = None
+        self._fingerprint: str | None = None
 
     @property
     def seconds_per_text(self) -> float:
         """Roughly what a 60-token text costs on one core, of a small model."""
         return 2e-2
+
+    def fingerprint(self) -> str:
+        """Return a hash of the weights, the tokenizer and all else that a vector depends on."""
+        if self._fingerprint is None:
+            tokenizer, model = self._loaded()
+            digest = hashlib.sha256()
+            facts = [self.max_tokens, self.batch_size, model.device.type, model.config.model_type]
+            digest.update(json.dumps([*facts, sorted(tokenizer.get_vocab().items())]).encode())
+            for name, tensor in sorted(model.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().data)
+            self._fingerprint = f"hf-{digest.hexdigest()[:32]}"
+        return self._fingerprint
 
     def encode(self, texts: Sequence[str]) -> Embeddings:
         """Return the vectors of `texts`, shape (n, hidden size)."""
