@@ -15,7 +15,7 @@ import numpy.typing as npt
 from mixture_training.src.encoders.base import Embeddings
 from mixture_training.src.kernel import squared_distances
 from mixture_training.src.stacking import folds_of
-from mixture_training.src.targets import scored_rows
+from mixture_training.src.targets import scored_rows, shrunk_means
 from mixture_training.src.training_data import FloatArray
 from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
@@ -28,7 +28,9 @@ PRIORS = (2.0, 10.0, 40.0)
 #: Parts of train that are left out in turn to choose.
 _FOLDS = 5
 #: More rows than this are grouped in batches.
-_MANY = 10_000
+_MANY = 5_000
+#: Steps of k-means at most; later ones move few rows.
+_STEPS = 30
 
 
 class ClusterClassifier(VectorClassifier):
@@ -51,7 +53,7 @@ class ClusterClassifier(VectorClassifier):
         scored = scored_rows(train.data)
         vectors, data = train.vectors[scored], train.data.take(scored)
         fold_of = folds_of(data.texts, _FOLDS, seed=self.seed)
-        distinct = len(np.unique(vectors, axis=0))
+        distinct = count_distinct(vectors)
         counts = sorted({min(count, distinct) for count in ([self.clusters] if self.clusters else COUNTS)})
         best = np.inf
         for count in counts:
@@ -87,6 +89,11 @@ class ClusterClassifier(VectorClassifier):
         return {**super().diagnostics(), **chosen}
 
 
+def count_distinct(vectors: Embeddings) -> int:
+    """Return how many different vectors there are."""
+    return len({vector.tobytes() for vector in vectors})
+
+
 def cluster_centres(vectors: Embeddings, count: int, *, seed: int) -> Embeddings:
     """Return the centres of k-means, (count, d); no more than there are distinct vectors can be asked for.
 
@@ -100,14 +107,12 @@ def cluster_centres(vectors: Embeddings, count: int, *, seed: int) -> Embeddings
 
     make = KMeans if len(vectors) <= _MANY else MiniBatchKMeans
     with threadpool_limits(limits=1):  # threads add in the order in which they end
-        model = make(n_clusters=count, n_init=1, random_state=seed).fit(vectors)
+        model = make(n_clusters=count, n_init=1, max_iter=_STEPS, random_state=seed).fit(vectors)
     return np.asarray(model.cluster_centers_, dtype=np.float32)
 
 
 def group_means(belongs: FloatArray, scores: FloatArray, prior: float) -> FloatArray:
     """Return each expert's mean in each group, shrunk to its overall mean, (k, E).
-
-    The overall mean has one score at the mean of all beside its own.
 
     Args:
         belongs: (n, k), how much each row belongs to each group.
@@ -115,10 +120,8 @@ def group_means(belongs: FloatArray, scores: FloatArray, prior: float) -> FloatA
         prior: Scores at the overall mean that a group starts from.
     """
     known = ~np.isnan(scores)
-    filled = np.where(known, scores, 0.0)
-    average = filled.sum() / max(int(known.sum()), 1)
-    overall = (filled.sum(axis=0) + average) / (known.sum(axis=0) + 1)
-    means: FloatArray = (belongs.T @ filled + prior * overall) / (belongs.T @ known + prior)
+    total = belongs.T @ np.where(known, scores, 0.0) + prior * shrunk_means(scores)
+    means: FloatArray = total / (belongs.T @ known + prior)
     return means
 
 
@@ -134,6 +137,8 @@ def _left_out_error(belongs: FloatArray, scores: FloatArray, prior: float, fold_
     error = 0.0
     for fold in np.unique(fold_of):
         inside = fold_of == fold
+        if inside.all():
+            break
         means = group_means(belongs[~inside], scores[~inside], prior)
         error += float(np.nansum((belongs[inside] @ means - scores[inside]) ** 2))
     return error / max(int((~np.isnan(scores)).sum()), 1)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixture_training.src.adam import Adam
-from mixture_training.src.clusters import cluster_centres
+from mixture_training.src.clusters import cluster_centres, count_distinct
 from mixture_training.src.cross_entropy import Axes, ScoreLoss, fit_linear
 from mixture_training.src.encoders.base import Embeddings
 from mixture_training.src.kernel import squared_distances
@@ -74,7 +74,9 @@ class ContrastiveClassifier(VectorClassifier):
     def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
         scored = scored_rows(train.data)
         vectors, data = train.vectors[scored].astype(np.float64), train.data.take(scored)
-        centres = cluster_centres(train.vectors[scored], min(_GROUPS, len(np.unique(vectors, axis=0))), seed=self.seed)
+        centres = cluster_centres(
+            train.vectors[scored], min(_GROUPS, count_distinct(train.vectors[scored])), seed=self.seed
+        )
         groups = squared_distances(train.vectors[scored], centres).argmin(axis=1)
         fold_of = folds_of(data.texts, _FOLDS, seed=self.seed)
         best = np.inf

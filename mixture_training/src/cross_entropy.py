@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from mixture_training.src.targets import ScoreKind, logit, score_kind, sigmoid, softmax
+from mixture_training.src.targets import ScoreKind, logit, score_kind, shrunk_means, sigmoid, softmax
 from mixture_training.src.training_data import FloatArray
 
 Rows = npt.NDArray[np.integer] | npt.NDArray[np.bool_]
@@ -71,8 +71,7 @@ class ScoreLoss(Loss):
 
     def start(self) -> FloatArray:
         """Return each column's log-odds, after one more score at the mean of all."""
-        overall = self.scores.sum() / max(int(self.known.sum()), 1)
-        return logit((self.scores.sum(axis=0) + overall) / (self.known.sum(axis=0) + 1))
+        return logit(shrunk_means(np.where(self.known, self.scores, np.nan)))
 
     def curvature(self) -> FloatArray:
         """Return p(1 − p) where a score is known."""

@@ -40,6 +40,8 @@ _START_PENALTY = 3.0
 _FOLDS, _TUNING_ROWS = 3, 4_000
 #: A step that improves the loss by a smaller share than this is the last, while choosing.
 _ROUGHLY = 1e-4
+#: Share by which a loss is clearly higher than another.
+_CLEARLY = 1e-3
 
 
 class FactorisationClassifier(VectorClassifier):
@@ -229,11 +231,12 @@ def _choose(parts: list[_Part], experts: int, rank: int | None) -> tuple[int, fl
 
 
 def _weaken(loss: Callable[[float], float]) -> tuple[float, float]:
-    """Return the penalty after which weaker ones only add to the loss, and its loss."""
+    """Return the penalty with the smallest loss, and that; none is tried beyond one that clearly adds to it."""
     best = PENALTIES[0], loss(PENALTIES[0])
     for penalty in PENALTIES[1:]:
         tried = loss(penalty)
-        if tried > best[1]:
+        if tried > (1 + _CLEARLY) * best[1]:
             break
-        best = penalty, tried
+        if tried < best[1]:
+            best = penalty, tried
     return best

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixture_training.src.encoders.base import Embeddings
+from mixture_training.src.targets import scored_rows, shrunk_means
 from mixture_training.src.training_data import FloatArray
 from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
@@ -49,9 +50,10 @@ class NeighboursClassifier(VectorClassifier):
         self.seed = seed
 
     def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
-        self._vectors = _unit(train.vectors)
-        self._scores = train.data.scores
-        self._means = train.data.expert_means()
+        scored = scored_rows(train.data)
+        self._vectors = _unit(train.vectors[scored])
+        self._scores = train.data.scores[scored]
+        self._means = shrunk_means(self._scores)
         self._chosen = self._choose()
 
     def _predict_scores(self, vectors: Embeddings, categories: FloatArray) -> FloatArray:

@@ -33,6 +33,17 @@ def scored_rows(data: TrainingData) -> npt.NDArray[np.bool_]:
     return np.asarray((~np.isnan(data.scores)).any(axis=1))
 
 
+def shrunk_means(scores: FloatArray) -> FloatArray:
+    """Return each expert's mean score with one more at the mean of all, (E,): sensible even for one without any.
+
+    Args:
+        scores: (n, E), NaN where missing; at least one is not.
+    """
+    known = ~np.isnan(scores)
+    means: FloatArray = (np.nansum(scores, axis=0) + scores[known].mean()) / (known.sum(axis=0) + 1)
+    return means
+
+
 def score_kind(scores: FloatArray) -> ScoreKind:
     """Return what the scores are, which says how they are best fitted.
 
