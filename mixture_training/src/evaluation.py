@@ -6,53 +6,80 @@ of one other split. A choice without a score is left out of the mean and counted
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dataset_build import DataError
-from mixture_training.src.classifier import Classifier
+from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.costs import CostModel
-from mixture_training.src.evaluation_result import CategoryResult, EvaluationResult, Result
-from mixture_training.src.metrics.bootstrap import gap_interval, mean_intervals
-from mixture_training.src.metrics.curves import aiq, apgr, cpt, gap_curve, sweep
-from mixture_training.src.metrics.references import (
-    best_column,
-    best_per_category,
-    hull,
-    known_means,
-    oracle,
-    pick,
-    random_values,
-)
-from mixture_training.src.metrics.routing import regret, win_rate
+from mixture_training.src.encoders.cache import encode_cached
+from mixture_training.src.evaluation_result import EvaluationResult
+from mixture_training.src.judging_rows import Judged, Rows
+from mixture_training.src.measuring import Measures
+from mixture_training.src.metrics.bootstrap import Resamples
+from mixture_training.src.metrics.calibration import reliability
+from mixture_training.src.metrics.comparisons import holm
+from mixture_training.src.metrics.references import pick
 from mixture_training.src.policy import IndexArray, Policy, QualityPolicy
 from mixture_training.src.training_data import FloatArray, TrainingData
+from mixture_training.src.vector_classifier import VectorClassifier
 
 if TYPE_CHECKING:
     from mixture_training.src.artifacts import Router
 
 #: How many instructions are routed one at a time to measure the time of a route.
 _TIMED_ROUTES = 25
+#: From so many methods on, the best of them is expected to look better than it is.
+_MANY = 5
+
+
+@dataclass(frozen=True)
+class Given:
+    """What something outside this project predicted or chose for instructions.
+
+    Attributes:
+        experts: Whom it knows; the columns of `scores` and `costs` and what `choice` numbers.
+        scores: Predicted scores, (n, E); None where only choices are known, which leaves a point without a curve.
+        costs: Predicted USD, (n, E); None means each expert's mean cost on train.
+        choice: (n,), −1 for none; None means the policy's choice by the scores.
+        ids: The instructions, (n,); None means the judged rows in order.
+        route_us: Microseconds it took to route one instruction.
+    """
+
+    experts: tuple[str, ...]
+    scores: FloatArray | None = None
+    costs: FloatArray | None = None
+    choice: IndexArray | None = None
+    ids: tuple[str, ...] | None = None
+    route_us: float = math.nan
 
 
 @dataclass(frozen=True)
 class Method:
-    """Something that routes: a fitted classifier and a cost model, under a name.
+    """Something that routes, under a name: a fitted classifier and a cost model, or what was predicted elsewhere.
 
     Attributes:
         name: As in the report.
-        classifier: Fitted.
-        costs: Of the same experts.
+        classifier: Fitted; None with `given`.
+        costs: Of the same experts; None with `given`.
         train_s: Seconds the fit took; NaN where it was not fitted here.
+        given: Predictions or choices made elsewhere.
     """
 
     name: str
-    classifier: Classifier
-    costs: CostModel
+    classifier: Classifier | None = None
+    costs: CostModel | None = None
     train_s: float = math.nan
+    given: Given | None = None
+
+    def __post_init__(self) -> None:
+        if self.given is None and (self.classifier is None or self.costs is None):
+            raise ValueError(f"Method {self.name!r} needs a classifier and its costs, or what it predicted elsewhere.")
+        if self.given is not None and self.given.scores is None and self.given.choice is None:
+            raise ValueError(f"Method {self.name!r} is given neither scores nor choices.")
 
 
 def fit_method(name: str, classifier: Classifier, data: TrainingData) -> Method:
@@ -78,6 +105,7 @@ def evaluate(
     dataset: str = "dataset",
     seed: int = 0,
     samples: int = 2000,
+    on_step: Callable[[str], None] = lambda step: None,
 ) -> EvaluationResult:
     """Judge `methods` beside every reference point on the rows of one split.
 
@@ -88,193 +116,167 @@ def evaluate(
         policy: How methods trade score and cost; None means `quality`.
         dataset: A name for the report.
         seed: Of the bootstrap.
-        samples: Bootstrap resamples.
+        samples: Bootstrap resamples; there are fewer above a million instructions, as `Resamples` says.
+        on_step: Called with what is being done, for a progress display.
 
     Raises:
-        DataError: the split, or train, has no row with a score.
+        DataError: the split, or train, has no row with a score, or what was predicted elsewhere does not fit the rows.
     """
-    judged = data.split(split)
-    learned = data.split("train")
-    for part, purpose in ((judged, f"split {split!r}: nothing to judge on"), (learned, "train: no best single expert")):
+    started = time.perf_counter()
+    data_split, learned = data.split(split), data.split("train")
+    for part, purpose in (
+        (data_split, f"split {split!r}: nothing to judge on"),
+        (learned, "train: no best single expert"),
+    ):
         if not len(part) or np.isnan(part.scores).all():
             raise DataError(f"{dataset} has no scored row in {purpose}. Give a dataset that has one.")
-    judge = _Judge(judged, learned, seed, samples)
-    rule = policy or QualityPolicy()
-    routed = {method.name: _route(method, judged, judge, rule) for method in methods}
-    rows = {**judge.references(), **{f"method:{name}": found.rows for name, found in routed.items()}}
-    results = judge.results(rows)
+    judged, rule = Judged(data_split, learned), policy or QualityPolicy()
+    rows = judged.references()
+    for method in methods:
+        on_step(f"routing with {method.name}")
+        rows[f"method:{method.name}"] = _route(method, judged, learned, rule)
+    compared = [f"method:{method.name}" for method in methods]
+    resamples = Resamples(len(data_split), samples=samples, seed=seed)
+    measures = Measures(judged, rows, resamples, on_step)
+    results = measures.results(compared)
+    corrected = holm(np.array([results[name].p_value for name in compared]))
     return EvaluationResult(
         dataset=dataset,
         split=split,
-        instructions=len(judged),
+        instructions=len(data_split),
         experts=data.experts,
         policy=str(rule),
-        best_single=data.experts[judge.best],
-        weak=None if judge.weak is None else data.experts[judge.weak],
-        references={name: result for name, result in results.items() if not name.startswith("method:")},
-        methods={name: _with_extras(results[f"method:{name}"], found.extras) for name, found in routed.items()},
-        hull=judge.hull,
+        best_single=data.experts[judged.best],
+        weak=None if judged.weak is None else data.experts[judged.weak],
+        references={name: result for name, result in results.items() if name not in compared},
+        methods={
+            method.name: replace(
+                results[name],
+                p_holm=float(p_value),
+                versus=_without_prefix(results[name].versus),
+                aiq_versus=_without_prefix(results[name].aiq_versus),
+            )
+            for method, name, p_value in zip(methods, compared, corrected, strict=True)
+        },
+        hull=judged.hull,
         seed=seed,
+        samples=resamples.samples,
+        frontier=measures.frontier,
+        oracle_curve=judged.oracle_curve(),
+        cautions=_cautions(methods),
+        elapsed_s=time.perf_counter() - started,
     )
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """What a router did on each row, and the curve points that its AIQ is taken over."""
+def predict(
+    method: Method, judged: TrainingData, learned: TrainingData
+) -> tuple[tuple[str, ...], Prediction, FloatArray]:
+    """Return whom a method knows, what it expects of them for the judged rows, and what it expects them to cost."""
+    if method.given is not None:
+        given = _for_rows(method, judged)
+        assert given.scores is not None
+        prediction = Prediction(given.scores, np.empty((len(judged), 0)))
+        if given.costs is not None:
+            return given.experts, prediction, given.costs
+        means = CostModel.fit(_align(learned, given.experts), category_names=())
+        return given.experts, prediction, means.predict(judged.texts, prediction)
+    classifier, costs = method.classifier, method.costs
+    assert classifier is not None
+    assert costs is not None
+    encoder = getattr(classifier, "_encoder", None) if isinstance(classifier, VectorClassifier) else None
+    if encoder is None:
+        prediction = classifier.predict(judged.texts)
+    else:
+        assert isinstance(classifier, VectorClassifier)
+        prediction = classifier.predict_vectors(encode_cached(encoder, judged.texts))
+    return classifier.experts_, prediction, costs.predict(judged.texts, prediction)
 
-    scores: FloatArray
-    costs: FloatArray
-    share: Mapping[str, float]
-    points: tuple[FloatArray, FloatArray] | None = None
 
-
-@dataclass(frozen=True)
-class _Routed:
-    rows: _Rows
-    extras: Mapping[str, Any]
-
-
-class _Judge:
-    """The rows to judge on, the reference choices, and what turns rows into results."""
-
-    def __init__(self, judged: TrainingData, learned: TrainingData, seed: int, samples: int) -> None:
-        self.data = judged
-        self._learned = learned
-        self._seed, self._samples = seed, samples
-        self.best = best_column(learned.scores, learned.costs)
-        self.weak = _weak_column(learned, self.best)
-        self._expert_costs = known_means(judged.costs)
-        self.hull = hull(self._expert_costs, known_means(judged.scores))
-        # RouterBench takes the range of single experts. Where each expert is dear only at what it is good at, even the
-        # oracle costs more than any of them, and its cost ends the range.
-        ideal = _mean(pick(judged.costs, oracle(judged.scores, judged.costs)))
-        known = np.append(self._expert_costs, ideal)
-        known = known[~np.isnan(known)]
-        self._range = (float(known.min()), float(known.max())) if len(known) else (math.nan, math.nan)
-
-    def chosen(self, choice: IndexArray) -> _Rows:
-        """Return the rows of fixed choices, −1 where there is none."""
-        counts = np.bincount(choice[choice >= 0], minlength=len(self.data.experts)) / max(len(choice), 1)
-        share = {name: float(part) for name, part in zip(self.data.experts, counts, strict=True) if part}
-        return _Rows(pick(self.data.scores, choice), pick(self.data.costs, choice), share)
-
-    def references(self) -> dict[str, _Rows]:
-        """Return the rows of every reference point."""
-        data, learned = self.data, self._learned
-        found = {"random": _Rows(random_values(data.scores), random_values(data.costs), {})}
-        for column, name in enumerate(data.experts):
-            found[f"expert:{name}"] = self.chosen(np.full(len(data), column, dtype=np.intp))
-        found["best_single"] = self.chosen(np.full(len(data), self.best, dtype=np.intp))
-        found["best_per_category"] = self.chosen(
-            best_per_category(learned.scores, learned.costs, learned.categories, data.categories)
+def _route(method: Method, judged: Judged, learned: TrainingData, policy: Policy) -> Rows:
+    """Route the judged rows and keep what was observed of the choices."""
+    data = judged.data
+    if method.given is not None and method.given.scores is None:
+        given = _for_rows(method, data)
+        assert given.choice is not None
+        aligned = _align(data, given.experts)
+        extras = {"train_s": method.train_s, "route_us": given.route_us}
+        return Rows(
+            pick(aligned.scores, given.choice),
+            pick(aligned.costs, given.choice),
+            given.choice,
+            given.experts,
+            extras=extras,
         )
-        means = known_means(data.scores)
-        top = int(np.argmax(np.where(np.isnan(means), -np.inf, means)))
-        zero = self.chosen(np.full(len(data), top, dtype=np.intp))
-        found["zero_router"] = _Rows(zero.scores, zero.costs, zero.share, (self.hull[:, 0], self.hull[:, 1]))
-        ideal = sweep(
-            np.where(np.isnan(data.scores), -1.0, data.scores),
-            np.where(np.isnan(data.costs), self._costliest(), data.costs),
-            data.scores,
-            data.costs,
-        )
-        best = self.chosen(oracle(data.scores, data.costs))
-        found["oracle"] = _Rows(best.scores, best.costs, best.share, (ideal.costs, ideal.qualities))
-        return found
-
-    def _costliest(self) -> float:
-        return 0.0 if np.isnan(self._range[1]) else self._range[1]
-
-    def results(self, rows: Mapping[str, _Rows]) -> dict[str, Result]:
-        """Return the results, all intervals from the same draws."""
-        names = list(rows)
-        best, ideal = rows["best_single"].scores, rows["oracle"].scores
-        scores = np.column_stack([rows[name].scores for name in names])
-        both = np.concatenate([scores, scores - best[:, None]], axis=1)
-        intervals = mean_intervals(both, samples=self._samples, seed=self._seed)
-        tables = self._by_category(scores, np.column_stack([rows[name].costs for name in names]))
-        found = {}
-        for index, name in enumerate(names):
-            row, quality = rows[name], intervals[index]
-            cost = _mean(row.costs)
-            points = row.points or (np.array([cost]), np.array([quality.value]))
-            found[name] = Result(
-                quality=quality,
-                cost=cost,
-                unscored=int(np.isnan(row.scores).sum()),
-                gap_closed=gap_interval(row.scores, best, ideal, samples=self._samples, seed=self._seed),
-                regret=regret(row.scores, ideal),
-                vs_best_single=intervals[len(names) + index],
-                wins=win_rate(row.scores, best),
-                aiq=aiq(*points, lowest=self._range[0], highest=self._range[1]),
-                share=row.share,
-                by_category={category: table[index] for category, table in tables.items()},
-            )
-        return {name: _with_extras(result, self._known_gap(name)) for name, result in found.items()}
-
-    def _by_category(self, scores: FloatArray, costs: FloatArray) -> dict[str, list[CategoryResult]]:
-        labels = np.array([category or "" for category in self.data.categories], dtype=object)
-        tables = {}
-        for category in self.data.category_names:
-            inside = labels == category
-            intervals = mean_intervals(scores[inside], samples=self._samples, seed=self._seed)
-            tables[category] = [
-                CategoryResult(int(inside.sum()), interval, _mean(costs[inside, column]))
-                for column, interval in enumerate(intervals)
-            ]
-        return tables
-
-    def gap_measures(self, predicted_scores: FloatArray) -> dict[str, float]:
-        """Return APGR and CPT of predictions with the dataset's columns; empty where they are not defined."""
-        if self.weak is None:
-            return {}
-        weak, strong = self.data.scores[:, self.weak], self.data.scores[:, self.best]
-        curve = gap_curve(predicted_scores[:, self.best] - predicted_scores[:, self.weak], weak, strong)
-        if curve is None:
-            return {}
-        return {"apgr": apgr(curve), "cpt50": cpt(curve, 0.5), "cpt80": cpt(curve, 0.8)}
-
-    def _known_gap(self, name: str) -> dict[str, float]:
-        """APGR and CPT of the two references that order instructions: by chance, and by the truth."""
-        if name == "random":
-            return self.gap_measures(np.zeros_like(self.data.scores))
-        return self.gap_measures(self.data.scores) if name == "oracle" else {}
-
-
-def _weak_column(learned: TrainingData, best: int) -> int | None:
-    """Return the cheapest expert but the best on train; the worst where costs are unknown."""
-    if len(learned.experts) < 2:
-        return None
-    costs, scores = known_means(learned.costs), known_means(learned.scores)
-    key = np.where(np.isnan(costs), np.inf, costs)
-    order = np.lexsort((np.where(np.isnan(scores), np.inf, scores), key))
-    return int(next(column for column in order if column != best))
-
-
-def _route(method: Method, judged: TrainingData, judge: _Judge, policy: Policy) -> _Routed:
-    """Route the judged rows and measure the choices by what was observed."""
-    prediction = method.classifier.predict(judged.texts)
-    costs = method.costs.predict(judged.texts, prediction)
-    aligned = _align(judged, method.classifier.experts_)
+    experts, prediction, costs = predict(method, data, learned)
+    aligned = _align(data, experts)
     choice = policy.choose(prediction.scores, costs)
+    route_us = math.nan
+    if method.given is None:
+        route_us = _time_route(method, data, policy)
+    else:
+        route_us = method.given.route_us
+        choice = choice if method.given.choice is None else _chosen(method, data)
     paid = np.where(np.isnan(aligned.costs), costs, aligned.costs)
-    counts = np.bincount(choice, minlength=len(aligned.experts)) / len(choice)
-    curve = sweep(prediction.scores, costs, aligned.scores, aligned.costs)
-    rows = _Rows(
+    own = {name: column for column, name in enumerate(experts)}
+    knows_all = all(name in own for name in data.experts)
+    return Rows(
         pick(aligned.scores, choice),
         pick(paid, choice),
-        {name: float(part) for name, part in zip(aligned.experts, counts, strict=True) if part},
-        (curve.costs, curve.qualities),
+        choice,
+        experts,
+        swept=judged.swept(prediction.scores, costs, aligned.scores, aligned.costs),
+        ordered=judged.ordered(prediction.scores[:, [own[name] for name in data.experts]]) if knows_all else None,
+        extras={
+            "train_s": method.train_s,
+            "route_us": route_us,
+            "reliability": None if np.isnan(aligned.scores).all() else reliability(prediction.scores, aligned.scores),
+        },
     )
-    own = {name: column for column, name in enumerate(aligned.experts)}
-    extras: dict[str, Any] = {
-        "curve": curve,
-        "train_s": method.train_s,
-        "route_us": _time_route(method, judged, policy),
-    }
-    if all(name in own for name in judged.experts):
-        extras |= judge.gap_measures(prediction.scores[:, [own[name] for name in judged.experts]])
-    return _Routed(rows, extras)
+
+
+def _chosen(method: Method, judged: TrainingData) -> IndexArray:
+    choice = _for_rows(method, judged).choice
+    assert choice is not None
+    return choice
+
+
+def _for_rows(method: Method, judged: TrainingData) -> Given:
+    """Return what was given for the judged rows, in their order.
+
+    Raises:
+        DataError: it is of other instructions, or of another shape.
+    """
+    given = method.given
+    assert given is not None
+    for what, cells in (("scores", given.scores), ("costs", given.costs)):
+        if cells is not None and (cells.shape[1:] != (len(given.experts),) or np.isnan(cells).any()):
+            raise DataError(
+                f"{method.name}: predicted {what} have shape {cells.shape} for {len(given.experts)} experts, "
+                "or a hole. Give a number for every instruction and expert."
+            )
+    if given.ids is None:
+        rows: Any = slice(None)
+        count = len(given.choice if given.scores is None and given.choice is not None else given.scores)  # type: ignore[arg-type]
+        if count != len(judged):
+            raise DataError(
+                f"{method.name} was given for {count} instructions; {len(judged)} are judged. Give their ids as well."
+            )
+    else:
+        place = {name: row for row, name in enumerate(given.ids)}
+        absent = [name for name in judged.ids if name not in place]
+        if absent:
+            raise DataError(
+                f"{method.name} has nothing for {len(absent)} of the {len(judged)} judged instructions, "
+                f"{absent[0]} among them. Route the rows of the same split."
+            )
+        rows = np.array([place[name] for name in judged.ids], dtype=np.intp)
+    return replace(
+        given,
+        scores=None if given.scores is None else given.scores[rows],
+        costs=None if given.costs is None else given.costs[rows],
+        choice=None if given.choice is None else given.choice[rows],
+        ids=None,
+    )
 
 
 def _align(data: TrainingData, experts: tuple[str, ...]) -> TrainingData:
@@ -299,6 +301,8 @@ def _align(data: TrainingData, experts: tuple[str, ...]) -> TrainingData:
 
 def _time_route(method: Method, judged: TrainingData, policy: Policy) -> float:
     """Return the median microseconds of routing one instruction, over single calls."""
+    assert method.classifier is not None
+    assert method.costs is not None
     picked = np.linspace(0, len(judged) - 1, min(_TIMED_ROUTES, len(judged))).astype(int)
     spent = []
     for row in picked:
@@ -309,10 +313,14 @@ def _time_route(method: Method, judged: TrainingData, policy: Policy) -> float:
     return float(np.median(spent)) * 1e6
 
 
-def _mean(values: FloatArray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else math.nan
+def _cautions(methods: Sequence[Method]) -> tuple[str, ...]:
+    if len(methods) <= _MANY:
+        return ()
+    return (
+        f"{len(methods)} methods are compared with one best single expert: of so many, one looks better by chance. "
+        "p_holm is corrected for their number.",
+    )
 
 
-def _with_extras(result: Result, extras: Mapping[str, Any]) -> Result:
-    return replace(result, **extras)
+def _without_prefix(intervals: Any) -> dict[str, Any]:  # noqa: ANN401 - a mapping to intervals
+    return {name.removeprefix("method:"): interval for name, interval in intervals.items()}

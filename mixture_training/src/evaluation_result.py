@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mixture_training.src.metrics.bootstrap import Interval
+from mixture_training.src.metrics.calibration import Reliability as Reliability
 from mixture_training.src.metrics.curves import Curve
 from mixture_training.src.metrics.routing import WinRate
 from mixture_training.src.training_data import FloatArray
@@ -26,25 +27,6 @@ class Band:
 
     low: FloatArray
     high: FloatArray
-
-
-@dataclass(frozen=True)
-class Reliability:
-    """How predicted scores compare with observed ones, over all cells (instruction, expert) with a score.
-
-    Attributes:
-        predicted: Mean prediction of each bin, rising.
-        observed: Mean observed score of each bin.
-        counts: Cells in each bin; empty bins are left out.
-        ece: Expected calibration error.
-        brier: Mean squared difference.
-    """
-
-    predicted: FloatArray
-    observed: FloatArray
-    counts: FloatArray
-    ece: float
-    brier: float
 
 
 @dataclass(frozen=True)

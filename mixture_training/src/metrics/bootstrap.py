@@ -68,6 +68,23 @@ class Resamples:
             total += weights.T.astype(np.float64) @ columns[start:stop]
         return total
 
+    def counts(self, groups: IndexArray, number: int) -> FloatArray:
+        """Return how often instructions of each group are drawn, (samples, number).
+
+        Args:
+            groups: (n,), the group of each instruction, from 0; below 0 is in none.
+            number: Groups in all.
+        """
+        order = np.argsort(groups, kind="stable")
+        ends = np.searchsorted(groups[order], np.arange(number), side="right")
+        start, found = int(np.searchsorted(groups[order], 0)), np.zeros((self.samples, number))
+        for group, stop in enumerate(ends):
+            for first in range(start, int(stop), _ROWS):
+                weights = self._weights[order[first : min(first + _ROWS, int(stop))]]
+                found[:, group] += weights.sum(axis=0, dtype=np.int64)
+            start = int(stop)
+        return found
+
     def group_sums(self, values: FloatArray, order: IndexArray, ends: IndexArray) -> tuple[FloatArray, FloatArray]:
         """Return the resampled count and sum of `values` in each of g consecutive groups, (samples, g) both.
 

@@ -24,7 +24,7 @@ def bootstrap_p_value(resampled: FloatArray) -> float:
 
 
 def holm(p_values: FloatArray) -> FloatArray:
-    """Return p-values corrected for how many they are (Holm 1979, "A simple sequentially rejective …", Scand. J. Stat.).
+    """Return p-values corrected for how many they are (Holm 1979, *Scand. J. Statist.* 6).
 
     The smallest is multiplied by their number m, the next by m − 1 and so on; none falls below a smaller one. NaN stays
     and does not count.

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mixture_training.src.metrics.references import hull, pick
-
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
 #: Rows that trade-offs are taken from, at most.
 _MOST_ROWS = 2000
 #: Rows whose choices are made at once.
-_SWEPT_ROWS = 8192
+_SWEPT_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,8 @@ def _best_utility(scores: FloatArray, costs: FloatArray, weight: float) -> Index
     np.subtract(scores, utility, out=utility)
     utility *= 1e12
     np.rint(utility, out=utility)
-    chosen = utility.argmax(axis=0)
     tied = utility == utility.max(axis=0)
+    chosen: IndexArray = tied.argmax(axis=0)
     several = np.flatnonzero(tied.sum(axis=0) > 1)
     if len(several):
         price = np.where(tied[:, several], costs[:, several], np.inf)
@@ -148,13 +146,38 @@ def aiq(costs: FloatArray, qualities: FloatArray, *, lowest: float, highest: flo
     Returns:
         NaN where the cost range is empty or no point is known.
     """
-    line = hull(np.append(costs, 0.0), np.append(qualities, 0.0))
+    return float(aiqs(costs[None], qualities[None], lowest=np.array([lowest]), highest=np.array([highest]))[0])
+
+
+def aiqs(costs: FloatArray, qualities: FloatArray, *, lowest: FloatArray, highest: FloatArray) -> FloatArray:
+    """Return the AIQ of many curves at once, (samples,); costs and qualities are (samples, points).
+
+    The hull is walked from (0, 0): the next vertex is always the point that the steepest line leads to.
+    """
     known = np.isfinite(costs) & np.isfinite(qualities)
-    if not known.any() or not np.isfinite([lowest, highest]).all() or highest <= lowest:
-        return float("nan")
-    inside = line[(line[:, 0] > lowest) & (line[:, 0] < highest), 0]
-    grid = np.concatenate([[lowest], inside, [highest]])
-    return _area(grid, np.interp(grid, line[:, 0], line[:, 1])) / (highest - lowest)
+    usable = known.any(axis=-1) & np.isfinite(lowest) & np.isfinite(highest)
+    usable &= np.where(usable, highest, 0.0) > np.where(usable, lowest, 0.0)
+    x, y = np.where(known, costs, np.inf), np.where(known, qualities, -np.inf)
+    low, high = (np.where(usable, end, other) for end, other in ((lowest, 0.0), (highest, 1.0)))
+    rows = np.arange(len(x))
+    at = np.zeros(len(x))
+    reached = np.maximum(np.where(x <= 0.0, y, -np.inf).max(axis=-1, initial=-np.inf), 0.0)
+    area = np.zeros(len(x))
+    while True:
+        ahead = (x > at[:, None]) & (y > reached[:, None])
+        moving = ahead.any(axis=-1)
+        if not moving.any():
+            break
+        slopes = np.divide(y - reached[:, None], x - at[:, None], out=np.full(x.shape, -np.inf), where=ahead)
+        steepest = slopes.argmax(axis=-1)
+        slope = np.where(moving, slopes[rows, steepest], 0.0)
+        to = np.where(moving, x[rows, steepest], at)
+        start, stop = np.clip(at, low, high), np.clip(to, low, high)
+        area += (stop - start) * (reached + slope * ((start + stop) / 2.0 - at))
+        at, reached = to, np.where(moving, y[rows, steepest], reached)
+    area += (high - np.clip(at, low, high)) * reached
+    mean: FloatArray = np.where(usable, area / (high - low), np.nan)
+    return mean
 
 
 @dataclass(frozen=True)

@@ -62,34 +62,34 @@ def pareto_frontier(costs: FloatArray, qualities: FloatArray) -> FloatArray:
         costs: Mean USD, (points,); points with an unknown coordinate are left out.
         qualities: Mean scores, (points,).
     """
-    usable = np.isfinite(costs) & np.isfinite(qualities)
-    points = np.unique(np.column_stack([costs[usable], -qualities[usable]]), axis=0)
-    best = np.minimum.accumulate(points[:, 1]) if len(points) else points[:, 1]
-    rising = np.append(True, points[1:, 1] < best[:-1]) if len(points) else np.empty(0, dtype=bool)
-    frontier: FloatArray = points[rising] * np.array([1.0, -1.0])
-    return frontier
+    usable = np.flatnonzero(np.isfinite(costs) & np.isfinite(qualities))
+    order = usable[np.lexsort((-qualities[usable], costs[usable]))]
+    before = np.concatenate([[-np.inf], np.maximum.accumulate(qualities[order])[:-1]]) if len(order) else np.empty(0)
+    order = order[qualities[order] > before]
+    return np.column_stack([costs[order], qualities[order]])
 
 
-def pareto_distance(costs: FloatArray, qualities: FloatArray, frontier: FloatArray) -> float:
-    """Return the mean distance of the points from the nearest point of the frontier, each axis scaled to its range.
+def pareto_distances(costs: FloatArray, qualities: FloatArray, frontier: FloatArray) -> FloatArray:
+    """Return the distance of each point from the nearest point of the frontier, each axis scaled to its range.
 
     The range is that of the frontier, so that neither the currency nor a bad method changes the distance of another.
+    The Pareto distance of a method is the mean over its points.
 
     Args:
-        costs: Mean USD of a method's points, (points,).
-        qualities: Mean scores.
-        frontier: Of all that is compared, the method included, as `pareto_frontier` returns it.
+        costs: Mean USD, (points,).
+        qualities: Mean scores, (points,).
+        frontier: Of all that is compared, as `pareto_frontier` returns it.
 
     Returns:
-        0 on the frontier; NaN without a known point, or where the frontier is a single point.
+        0 on the frontier; NaN for an unknown point, and for all where the frontier is a single point.
     """
-    usable = np.isfinite(costs) & np.isfinite(qualities)
     span = np.ptp(frontier, axis=0) if len(frontier) else np.zeros(2)
-    if not usable.any() or not (span > 0).all():
-        return float("nan")
-    across = (costs[usable, None] - frontier[None, :, 0]) / span[0]
-    up = (qualities[usable, None] - frontier[None, :, 1]) / span[1]
-    return float(np.sqrt((across**2 + up**2).min(axis=1)).mean())
+    if not (span > 0).all():
+        return np.full(len(costs), np.nan)
+    across = (costs[:, None] - frontier[None, :, 0]) / span[0]
+    up = (qualities[:, None] - frontier[None, :, 1]) / span[1]
+    distances: FloatArray = np.sqrt((across**2 + up**2).min(axis=1))
+    return distances
 
 
 def arena_score(quality: FloatArray | float, cost: FloatArray | float) -> FloatArray:
