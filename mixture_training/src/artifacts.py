@@ -1,7 +1,8 @@
 """The router folder: write it, read it.
 
-`router.json` (format version, experts, policy, metrics, SHA-256 of every other file), `weights/` (the
-classifier's own files), `training_data.parquet` (what it learned from, without the responses) and `README.md`.
+`router.json` (format version, experts, policy, metrics, guard and trade-offs, SHA-256 of every other file), `weights/`
+(the classifier's own files), `routing.npz` (weights of the costs, measure of novelty), `training_data.parquet` (what
+it learned from, without the responses) and `README.md`.
 """
 
 import hashlib
@@ -16,8 +17,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dataset_build import ConfigError, DataError, Price, ToolkitError, abilities_text, read_table, write_table
+from mixture_training.src.assurance import Assurance
 from mixture_training.src.classifier import Classifier, classifiers
 from mixture_training.src.costs import CostModel
 from mixture_training.src.policy import parse_policy
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 _JSON, _WEIGHTS, _DATA, _CARD = "router.json", "weights", "training_data.parquet", "README.md"
+_ARRAYS = "routing.npz"
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Router:
         model_type: Registered name of the classifier.
         options: How it was trained (encoder, seed …), so that it can be trained again.
         folder: Where it was loaded from or saved to.
+        assurance: Calibration, intervals, novelty, guard and trade-offs; a router of before has none.
     """
 
     classifier: Classifier
@@ -79,6 +84,7 @@ class Router:
     model_type: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    assurance: Assurance = field(default_factory=Assurance)
     _training: TrainingData | None = None
 
     @property
@@ -132,6 +138,12 @@ class Router:
     def _write(self, folder: Path) -> None:
         (folder / _WEIGHTS).mkdir()
         state = self.classifier.save(folder / _WEIGHTS)
+        arrays = {
+            **{f"costs.{name}": values for name, values in self.costs.arrays().items()},
+            **{f"novelty.{name}": values for name, values in self.assurance.arrays().items()},
+        }
+        if arrays:
+            np.savez(folder / _ARRAYS, allow_pickle=False, **arrays)
         if self._training is not None:
             write_table(to_frame(self._training), folder / _DATA)
         elif self.folder is not None and (self.folder / _DATA).is_file():
@@ -150,6 +162,7 @@ class Router:
             "best_single": self.best_single,
             "default_policy": self.default_policy,
             "costs": self.costs.to_state(),
+            **self.assurance.to_state(),
             "metrics": self.metrics,
             "data": self.data,
             "options": self.options,
@@ -181,10 +194,11 @@ class Router:
             classifier.experts_ = tuple(part["experts"])
             classifier.category_names_ = tuple(part["category_names"])
             classifier.ability_names_ = tuple(part.get("ability_names", ()))  # a router of before has none
+            costs, novelty = _read_arrays(folder, content["files"])
             cards = tuple(ExpertCard(**{**card, "price": Price(**card["price"])}) for card in content["experts"])
             return cls(
                 classifier=classifier,
-                costs=CostModel.from_state(content["costs"]),
+                costs=CostModel.from_state(content["costs"], costs),
                 experts=cards,
                 best_single=content["best_single"],
                 default_policy=content["default_policy"],
@@ -193,6 +207,7 @@ class Router:
                 model_type=content["model_type"],
                 options=content["options"],
                 folder=folder,
+                assurance=Assurance.from_state(content, novelty, len(cards)),
             )
         except ToolkitError:
             raise
@@ -280,6 +295,19 @@ def _check_fit(content: Mapping[str, Any]) -> None:
     parse_policy(content["default_policy"])
 
 
+def _read_arrays(
+    folder: Path, files: Mapping[str, str]
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]]:
+    """Return the arrays of the costs and of novelty, by name; a router of before has none."""
+    found: tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]] = {}, {}
+    if _ARRAYS in files:
+        with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                part, _, rest = name.partition(".")
+                found[("costs", "novelty").index(part)][rest] = arrays[name]
+    return found
+
+
 def _verify(folder: Path, files: Mapping[str, str]) -> None:
     """Raise unless every recorded file is inside `folder`, as it was written."""
     inside = folder.resolve()
@@ -339,6 +367,9 @@ def to_frame(data: TrainingData) -> "pd.DataFrame":
             "latency_s": data.latencies[rows, columns],
         }
     )
+    for name, counts in (("prompt_tokens", data.prompt_tokens), ("completion_tokens", data.completion_tokens)):
+        if counts is not None:
+            frame[name] = pd.array(counts[rows, columns]).astype("Int64")
     if any(abilities is not None for abilities in data.abilities):
         cells = [None if abilities is None else abilities_text(abilities) for abilities in data.abilities]
         frame["abilities"] = [cells[row] for row in rows]
@@ -361,5 +392,7 @@ def _in_order(data: TrainingData, experts: tuple[str, ...]) -> TrainingData:
         scores=data.scores[:, order],
         costs=data.costs[:, order],
         latencies=data.latencies[:, order],
+        prompt_tokens=None if data.prompt_tokens is None else data.prompt_tokens[:, order],
+        completion_tokens=None if data.completion_tokens is None else data.completion_tokens[:, order],
         descriptions=tuple(data.descriptions[index] for index in order) if data.descriptions else (),
     )

@@ -4,13 +4,14 @@ Those rows are the validation rows and, where the classifier offers its predicti
 cross-validated on (`out_of_fold_`), the train rows as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dataset_build import Price
 from mixture_training.src.calibration import Calibration, fit_calibration
 from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.costs import CostModel
@@ -103,8 +104,9 @@ def fit_assurance(
     classifier: Classifier,
     train: TrainingData,
     validation: TrainingData,
+    prediction: Prediction,
     *,
-    prices: tuple[Any, ...] | None = None,
+    prices: Sequence[Price] | None = None,
     guard: bool = True,
     seed: int = 0,
 ) -> tuple[CostModel, Assurance]:
@@ -114,6 +116,7 @@ def fit_assurance(
         classifier: Fitted on `train`.
         train: What it learned from.
         validation: What it has not; may be empty.
+        prediction: What it expects for the rows of `validation`.
         prices: The `Price` of each expert; None where they are unknown.
         guard: Whether the guard is to be heeded.
         seed: Of all parts and of the bootstrap.
@@ -122,7 +125,6 @@ def fit_assurance(
     costs, left_out_costs = CostModel.fit_left_out(
         train, category_names=classifier.category_names_, vectors=vectors, prices=prices
     )
-    prediction = classifier.predict(validation.texts)
     costs = costs.choose_source(validation, prediction)
     novelty = None
     if vectors is not None and prediction.vectors is not None:

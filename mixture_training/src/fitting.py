@@ -9,9 +9,12 @@ import numpy.typing as npt
 from dataset_build import Price
 from mixture_training.src.ability_head import LIKELY, ability_targets
 from mixture_training.src.artifacts import ExpertCard, Router
-from mixture_training.src.classifier import Classifier
+from mixture_training.src.assurance import Assurance, fit_assurance
+from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.costs import CostModel
+from mixture_training.src.guard import route
 from mixture_training.src.metrics.bootstrap import mean_interval, paired_difference
+from mixture_training.src.metrics.calibration import brier_score, expected_calibration_error
 from mixture_training.src.metrics.multi_label import f1_per_label, macro_f1
 from mixture_training.src.metrics.references import best_column, known_means, oracle, pick, random_values
 from mixture_training.src.metrics.routing import gap_closed
@@ -27,6 +30,7 @@ def fit_router(
     dataset: Mapping[str, Any] | None = None,
     path: str = "",
     options: Mapping[str, Any] | None = None,
+    guard: bool = True,
     seed: int = 0,
 ) -> Router:
     """Return a router trained on the train rows of `data` and judged on its validation rows.
@@ -38,7 +42,8 @@ def fit_router(
         dataset: What the dataset's `dataset.json` says (experts with prices and configurations, content hash).
         path: Where the data came from, for the record.
         options: How it was trained, for the record.
-        seed: Of the bootstrap.
+        guard: Route to the best single expert, or along the zero router, where routing is not shown to be better.
+        seed: Of the bootstrap, and of the parts that calibration is cross-validated by.
 
     Raises:
         DataError: an expert has no score in train.
@@ -47,16 +52,20 @@ def fit_router(
     parse_policy(policy)
     train, validation = data.split("train"), data.split("validation")
     classifier.fit(train, validation)
-    costs = CostModel.fit(train, category_names=classifier.category_names_)
     facts = dict(dataset or {})
     best = best_column(train.scores, train.costs)
+    cards = expert_cards(train, facts)
+    prices = tuple(card.price for card in cards)
+    prediction = classifier.predict(validation.texts)
+    costs, assurance = fit_assurance(classifier, train, validation, prediction, prices=prices, guard=guard, seed=seed)
+    judged = judge(classifier, costs, validation, prediction, best=best, policy=policy, assurance=assurance, seed=seed)
     return Router(
         classifier=classifier,
         costs=costs,
-        experts=expert_cards(train, facts),
+        experts=cards,
         best_single=train.experts[best],
         default_policy=policy,
-        metrics=judge(classifier, costs, validation, best=best, policy=policy, seed=seed),
+        metrics=judged,
         data={
             "path": path,
             "content_hash": facts.get("content_hash"),
@@ -66,7 +75,8 @@ def fit_router(
             "version": 1,
         },
         model_type=classifier.kind,
-        options={**(options or {}), "diagnostics": classifier.diagnostics()},
+        options={**(options or {}), "guard": guard, "diagnostics": classifier.diagnostics()},
+        assurance=assurance,
         _training=data.take(np.array([split in ("train", "validation") for split in data.splits], dtype=bool)),
     )
 
@@ -90,7 +100,15 @@ def expert_cards(train: TrainingData, dataset: Mapping[str, Any]) -> tuple[Exper
 
 
 def judge(
-    classifier: Classifier, costs: CostModel, rows: TrainingData, *, best: int, policy: str, seed: int = 0
+    classifier: Classifier,
+    costs: CostModel,
+    rows: TrainingData,
+    prediction: Prediction,
+    *,
+    best: int,
+    policy: str,
+    assurance: Assurance | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Return what routing `rows` reaches beside the reference points, JSON-able.
 
@@ -98,15 +116,20 @@ def judge(
         classifier: Fitted.
         costs: Fitted.
         rows: Rows the classifier has not learned from; none gives `{"instructions": 0}`.
+        prediction: What the classifier expects for them.
         best: Column of the best single expert, chosen on train.
         policy: The trade-off to route by.
+        assurance: What is known about the scores. Routing is judged as if the guard were off, which is told apart.
         seed: Of the bootstrap.
     """
     if not len(rows) or np.isnan(rows.scores).all():
         return {"instructions": 0}
-    prediction = classifier.predict(rows.texts)
+    known = assurance or Assurance()
+    prediction = known.expect(prediction)
     expected_costs = costs.predict(rows.texts, prediction)
-    chosen = parse_policy(policy).choose(prediction.scores, expected_costs)
+    routing = route(prediction.scores, expected_costs, parse_policy(policy), known, heed_guard=False)
+    chosen = routing.ranking[:, 0]
+    distances = known.distances(prediction)
     single = np.full(len(rows), best, dtype=np.intp)
     ideal = oracle(rows.scores, rows.costs)
     routed, alone, top = (pick(rows.scores, choice) for choice in (chosen, single, ideal))
@@ -134,10 +157,22 @@ def judge(
         "gap_closed": _or_none(gap_closed(routed, alone, top)),
         "unscored": int(np.isnan(routed).sum()),
         "shares": _shares(chosen, rows.experts),
+        "ece": _or_none(expected_calibration_error(prediction.scores, rows.scores)),
+        "brier": _or_none(brier_score(prediction.scores, rows.scores)),
+        "novel_share": None if distances is None else float((distances > 1.0).mean()),
+        "cost_error": _cost_error(expected_costs, rows.costs),
+        "is_guarded": known.guard is not None and known.guard.stops(parse_policy(policy)),
     }
     if prediction.abilities is not None:
         judged["abilities"] = _judge_abilities(prediction.abilities, classifier.ability_names_, rows)
     return judged
+
+
+def _cost_error(expected: FloatArray, paid: FloatArray) -> float | None:
+    """Return the mean absolute error of expected costs as a share of the mean cost; None where no cost is known."""
+    known = ~np.isnan(paid)
+    mean = float(paid[known].mean()) if known.any() else 0.0
+    return float(np.abs(expected - paid)[known].mean()) / mean if mean > 0.0 else None
 
 
 def _judge_abilities(probabilities: FloatArray, names: tuple[str, ...], rows: TrainingData) -> dict[str, Any]:

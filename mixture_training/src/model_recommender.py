@@ -7,24 +7,36 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mixture_training.src.ability_head import LIKELY
-from mixture_training.src.policy import CostWeightPolicy, IndexArray, Policy, parse_policy
+from mixture_training.src.guard import route
+from mixture_training.src.policy import CostWeightPolicy, IndexArray, Policy, QualityPolicy, parse_policy
 from mixture_training.src.training_data import FloatArray
 
 if TYPE_CHECKING:
     from mixture_training.src.artifacts import Router
     from mixture_training.src.classifier import Prediction
+    from mixture_training.src.guard import Guard
 
 #: Expected scores this close are called equal in a reason.
 _SAME = 0.005
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Option:
-    """One expert as the router sees it for one instruction; the cost is in USD."""
+    """One expert as the router sees it for one instruction; the cost is in USD.
+
+    Attributes:
+        expert: Its name.
+        expected_score: Calibrated.
+        expected_cost: USD.
+        low: The score will lie above this in nine of ten cases like this one; None where nothing tells.
+        high: And below this; likewise.
+    """
 
     expert: str
     expected_score: float
     expected_cost: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,8 +49,12 @@ class Recommendation:
         reason: One sentence that says why the first is first.
         category: The likeliest category; None for a router trained without categories.
         confidence: The probability of that category; None likewise.
-        policy: The policy that ranked.
+        policy: The policy that was asked for.
         abilities: What it likely asks for; None for a router trained without abilities.
+        novelty: How far the instruction is from all that the router learned from; above 1 it is novel, as one in a
+            hundred training instructions was. None where nothing tells.
+        is_guarded: Whether the ranking is that of the experts' means, because routing by instruction was not shown to
+            be better; `ranking` shows what was expected of this instruction all the same.
     """
 
     expert: str
@@ -48,6 +64,8 @@ class Recommendation:
     confidence: float | None
     policy: str
     abilities: tuple[str, ...] | None = None
+    novelty: float | None = None
+    is_guarded: bool = False
 
     @property
     def expected_score(self) -> float:
@@ -59,6 +77,11 @@ class Recommendation:
         """The chosen expert's expected cost, USD."""
         return self.ranking[0].expected_cost
 
+    @property
+    def is_novel(self) -> bool | None:
+        """Whether the instruction is unlike what the router learned from; None where nothing tells."""
+        return None if self.novelty is None else self.novelty > 1.0
+
 
 @dataclass(frozen=True)
 class RoutingTable:
@@ -66,13 +89,17 @@ class RoutingTable:
 
     Attributes:
         experts: The columns, length E.
-        scores: Expected scores, (n, E).
+        scores: Expected scores, calibrated, (n, E).
         costs: Expected USD, (n, E).
         ranking: Columns of the experts, best first, (n, E).
         categories: The likeliest category of each, None without categories.
         confidences: Its probability, NaN without categories, (n,).
-        policy: The policy that ranked.
+        policy: The policy that was asked for.
         abilities: The likely abilities of each, None without abilities.
+        rule: The policy that ranked: `quality` or `cost_weight`; None means `policy` itself.
+        is_guarded: Whether the ranking is that of the experts' means.
+        bounds: (low, high) of the scores, each (n, E); None where nothing tells.
+        novelty: (n,), above 1 where an instruction is novel; None where nothing tells.
     """
 
     experts: tuple[str, ...]
@@ -83,6 +110,15 @@ class RoutingTable:
     confidences: FloatArray
     policy: Policy
     abilities: tuple[tuple[str, ...] | None, ...] = ()
+    rule: Policy | None = None
+    is_guarded: bool = False
+    bounds: tuple[FloatArray, FloatArray] | None = None
+    novelty: FloatArray | None = None
+
+    @property
+    def novel_share(self) -> float | None:
+        """The share of the instructions that are novel: that a cautious caller would send to the best single expert."""
+        return None if self.novelty is None or not len(self.novelty) else float((self.novelty > 1.0).mean())
 
 
 class Recommender:
@@ -91,10 +127,12 @@ class Recommender:
     Args:
         router: The trained router.
         policy: What to use when a call names none; None means the router's default.
+        heed_guard: False routes by expected scores even where that was not shown to be better.
     """
 
-    def __init__(self, router: "Router", *, policy: str | Policy | None = None) -> None:
+    def __init__(self, router: "Router", *, policy: str | Policy | None = None, heed_guard: bool = True) -> None:
         self._router = router
+        self._heed_guard = heed_guard
         self._policy = _as_policy(policy if policy is not None else router.default_policy)
 
     @property
@@ -106,15 +144,18 @@ class Recommender:
         """Return the routing of `texts` as arrays; no text gives zero rows.
 
         Raises:
-            ConfigError: no such policy.
+            ConfigError: no such policy, or one whose promise this router cannot keep.
         """
         chosen_policy = self._policy if policy is None else _as_policy(policy)
-        prediction = self._router.classifier.predict(texts)
+        assurance = self._router.assurance
+        prediction = assurance.expect(self._router.classifier.predict(texts))
         costs = self._router.costs.predict(texts, prediction)
+        routing = route(prediction.scores, costs, chosen_policy, assurance, heed_guard=self._heed_guard)
+        distances = assurance.distances(prediction)
         names = self._router.classifier.category_names_
         if names and len(texts):
             best = prediction.categories.argmax(axis=1)
-            categories: tuple[str | None, ...] = tuple(names[index] for index in best)
+            categories: tuple[str | None, ...] = tuple([names[index] for index in best.tolist()])
             confidences: FloatArray = prediction.categories[np.arange(len(texts)), best]
         else:
             categories, confidences = (None,) * len(texts), np.full(len(texts), np.nan)
@@ -122,11 +163,15 @@ class Recommender:
             experts=self.experts,
             scores=prediction.scores,
             costs=costs,
-            ranking=chosen_policy.rank(prediction.scores, costs),
+            ranking=routing.ranking,
             categories=categories,
             confidences=confidences,
             policy=chosen_policy,
             abilities=self._abilities(prediction),
+            rule=routing.policy,
+            is_guarded=routing.is_guarded,
+            bounds=None if assurance.intervals is None else assurance.intervals.around(prediction.scores, distances),
+            novelty=distances,
         )
 
     def _abilities(self, prediction: "Prediction") -> tuple[tuple[str, ...] | None, ...]:
@@ -143,27 +188,44 @@ class Recommender:
         """Return one recommendation per text.
 
         Raises:
-            ConfigError: no such policy.
+            ConfigError: no such policy, or one whose promise this router cannot keep.
         """
         table = self.table(texts, policy=policy)
+        named, rule = str(table.policy), table.rule or table.policy
+        guard = self._router.assurance.guard if table.is_guarded else None
+        nothing = [[None] * len(table.experts)] * len(texts)
+        scores, costs, ranking = table.scores.tolist(), table.costs.tolist(), table.ranking.tolist()
+        lows, highs = (part.tolist() for part in table.bounds) if table.bounds is not None else (nothing, nothing)
+        novelties = [None] * len(texts) if table.novelty is None else table.novelty.tolist()
         recommendations = []
-        for row, (category, confidence) in enumerate(zip(table.categories, table.confidences, strict=True)):
-            ranking = tuple(
-                Option(table.experts[column], float(table.scores[row, column]), float(table.costs[row, column]))
-                for column in table.ranking[row]
-            )
+        for row, confidence in enumerate(table.confidences.tolist()):
+            values = list(zip(table.experts, scores[row], costs[row], lows[row], highs[row], strict=True))
+            options = tuple([Option(*values[column]) for column in ranking[row]])
             recommendations.append(
                 Recommendation(
-                    expert=ranking[0].expert,
-                    ranking=ranking,
-                    reason=explain(ranking, table.policy),
-                    category=category,
-                    confidence=None if np.isnan(confidence) else float(confidence),
-                    policy=str(table.policy),
+                    expert=options[0].expert,
+                    ranking=options,
+                    reason=explain(options, rule) if guard is None else explain_guard(options[0].expert, guard, rule),
+                    category=table.categories[row],
+                    confidence=None if confidence != confidence else confidence,
+                    policy=named,
                     abilities=table.abilities[row],
+                    novelty=novelties[row],
+                    is_guarded=table.is_guarded,
                 )
             )
         return recommendations
+
+
+def explain_guard(expert: str, guard: "Guard", rule: Policy) -> str:
+    """Return one sentence that says why all instructions go to `expert`."""
+    for_quality = isinstance(rule, QualityPolicy)
+    found = guard.quality if for_quality else guard.cost
+    return (
+        f"{expert} is {'the best single expert' if for_quality else f'the best single expert for {rule}'}: routing by "
+        f"instruction was not shown to be better on {found.rows} instructions "
+        f"({found.value:+.3f}, 95 % interval {found.low:+.3f} to {found.high:+.3f})."
+    )
 
 
 def explain(ranking: Sequence[Option], policy: Policy) -> str:

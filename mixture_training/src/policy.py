@@ -153,7 +153,7 @@ def _number(value: float) -> str:
 
 #: What each policy is called, what its number may be, and an example.
 _KNOWN: dict[str, tuple[str, str, Callable[[float], bool], Callable[[float], Policy]]] = {
-    "cost_weight": ("at least 0 (score per USD)", "100", lambda value: value >= 0.0, CostWeightPolicy),
+    "cost_weight": ("of at least 0 (score per USD)", "100", lambda value: value >= 0.0, CostWeightPolicy),
     "budget": ("above 0 (mean USD per instruction)", "0.002", lambda value: value > 0.0, BudgetPolicy),
     "target": (
         "above 0 and at most 1 (share of the best single expert's quality)",

@@ -17,10 +17,11 @@ import numpy as np
 
 from dataset_build import ConfigError
 from mixture_training.src.artifacts import Router, check_router
+from mixture_training.src.assurance import fit_assurance
 from mixture_training.src.classifier import Classifier
-from mixture_training.src.costs import CostModel
 from mixture_training.src.feedback_store import FeedbackStore, ScoredInstruction
 from mixture_training.src.fitting import judge
+from mixture_training.src.guard import route
 from mixture_training.src.metrics.bootstrap import Interval, paired_difference
 from mixture_training.src.metrics.references import pick
 from mixture_training.src.policy import parse_policy
@@ -30,6 +31,8 @@ from mixture_training.src.training_data import FloatArray, TrainingData
 HELD_OUT_SHARE = 0.2
 #: The mean score the new router may lose on validation at worst (lower end of the 95 % interval).
 MARGIN = 0.02
+#: Squared errors that differ by less than this are the same.
+_NOTHING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -133,11 +136,16 @@ def _update(folder: Path, router: Router, store: FeedbackStore) -> UpdateReport:
 def _refit(router: Router, base: TrainingData, feedback: Sequence[ScoredInstruction]) -> Router:
     """Return the router with the same kind of classifier, learned from the base and the feedback."""
     train = _with_feedback(base.split("train"), feedback)
-    classifier = unfitted(router.classifier).fit(train, base.split("validation"))
-    costs = CostModel.fit(train, category_names=classifier.category_names_)
+    validation = base.split("validation")
+    classifier = unfitted(router.classifier).fit(train, validation)
+    prices, guard = tuple(card.price for card in router.experts), bool(router.options.get("guard", True))
+    prediction = classifier.predict(validation.texts)
+    costs, assurance = fit_assurance(classifier, train, validation, prediction, prices=prices, guard=guard)
     best = router.expert_names.index(router.best_single)
-    metrics = judge(classifier, costs, base.split("validation"), best=best, policy=router.default_policy)
-    return replace(router, classifier=classifier, costs=costs, metrics=metrics, _training=base)
+    metrics = judge(
+        classifier, costs, validation, prediction, best=best, policy=router.default_policy, assurance=assurance
+    )
+    return replace(router, classifier=classifier, costs=costs, assurance=assurance, metrics=metrics, _training=base)
 
 
 def unfitted(classifier: Classifier) -> Classifier:
@@ -167,7 +175,14 @@ def _with_feedback(data: TrainingData, feedback: Sequence[ScoredInstruction]) ->
         scores=np.vstack([data.scores, scores]),
         costs=np.vstack([data.costs, costs]),
         latencies=np.vstack([data.latencies, np.full_like(scores, np.nan)]),
+        prompt_tokens=_extended(data.prompt_tokens, scores),
+        completion_tokens=_extended(data.completion_tokens, scores),
     )
+
+
+def _extended(counts: FloatArray | None, like: FloatArray) -> FloatArray | None:
+    """Return `counts` with unknown ones for further rows."""
+    return None if counts is None else np.vstack([counts, np.full_like(like, np.nan)])
 
 
 def _compare_choices(old: Router, new: Router, rows: TrainingData) -> tuple[Comparison | None, float]:
@@ -177,8 +192,9 @@ def _compare_choices(old: Router, new: Router, rows: TrainingData) -> tuple[Comp
     policy = parse_policy(old.default_policy)
     chosen = []
     for router in (old, new):
-        prediction = router.classifier.predict(rows.texts)
-        chosen.append(policy.choose(prediction.scores, router.costs.predict(rows.texts, prediction)))
+        prediction = router.assurance.expect(router.classifier.predict(rows.texts))
+        costs = router.costs.predict(rows.texts, prediction)
+        chosen.append(route(prediction.scores, costs, policy, router.assurance, heed_guard=False).ranking[:, 0])
     changed = float((chosen[0] != chosen[1]).mean())
     return _compare(pick(rows.scores, chosen[0]), pick(rows.scores, chosen[1])), changed
 
@@ -191,7 +207,8 @@ def _compare_errors(old: Router, new: Router, feedback: Sequence[ScoredInstructi
     columns = np.array([old.expert_names.index(row.expert) for row in feedback])
     truth = np.array([row.score for row in feedback])
     errors = [
-        (router.classifier.predict(texts).scores[np.arange(len(texts)), columns] - truth) ** 2 for router in (old, new)
+        (router.assurance.expect(router.classifier.predict(texts)).scores[np.arange(len(texts)), columns] - truth) ** 2
+        for router in (old, new)
     ]
     return _compare(*errors)
 
@@ -217,7 +234,7 @@ def _decide(quality: Comparison | None, error: Comparison | None) -> tuple[bool,
             f"({_range(quality.difference)}, {'not' if passed else 'maybe'} worse by more than {MARGIN:g})"
         )
     if error is not None:
-        passed = error.difference.low <= 0.0
+        passed = error.difference.low <= _NOTHING
         good &= passed
         parts.append(
             f"squared error on {error.rows} held-out judgements {error.old:.3f} -> {error.new:.3f} "

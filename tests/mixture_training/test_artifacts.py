@@ -90,10 +90,10 @@ def test_a_place_without_permission_is_refused(tmp_path):
 
 def test_a_damaged_router_is_refused(router, tmp_path):
     folder = router.save(tmp_path / "r")
-    (folder / "weights" / "linear.npz").write_bytes(b"x")
+    (folder / "weights" / "scores.npz").write_bytes(b"x")
     with pytest.raises(DataError, match="SHA-256 differs"):
         Router.load(folder)
-    (folder / "weights" / "linear.npz").unlink()
+    (folder / "weights" / "scores.npz").unlink()
     with pytest.raises(DataError, match="is missing"):
         Router.load(folder)
     (folder / "router.json").write_text('{"format_version": 1}')

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dataset_build import ConfigError
+from mixture_training.src.assurance import Assurance
 from mixture_training.src.classifier import Prediction
 from mixture_training.src.costs import CostModel
 from mixture_training.src.model_recommender import Option, Recommender, explain, usd
@@ -28,7 +29,7 @@ class SumOrTalk:
         return Prediction(scores, sure if self.category_names_ else np.zeros((len(texts), 0)))
 
 
-def router(categories=("math", "talk")):
+def router(categories=("math", "talk"), assurance=None):
     n = 4
     data = TrainingData(
         ids=("1", "2", "3", "4"),
@@ -41,7 +42,11 @@ def router(categories=("math", "talk")):
         latencies=np.ones((n, 2)),
     )
     return SimpleNamespace(
-        classifier=SumOrTalk(categories), costs=CostModel.fit(data), default_policy="quality", experts=()
+        classifier=SumOrTalk(categories),
+        costs=CostModel.fit(data),
+        default_policy="quality",
+        experts=(),
+        assurance=assurance or Assurance(),
     )
 
 

@@ -29,7 +29,7 @@ def with_right_hashes(folder):
 
 @pytest.mark.parametrize("kept", [0.0, 1.0])
 def test_damaged_weights_are_called_damaged_even_with_the_right_hash(router_folder, kept):
-    file = router_folder / "weights" / "linear.npz"
+    file = router_folder / "weights" / "scores.npz"
     content = bytearray(file.read_bytes())
     content[200] ^= 0xFF  # inside the first array: its checksum is wrong
     file.write_bytes(content[: int(len(content) * kept)])
@@ -39,7 +39,7 @@ def test_damaged_weights_are_called_damaged_even_with_the_right_hash(router_fold
 
 
 def test_a_pickle_in_the_weights_is_not_read(router_folder):
-    np.savez(router_folder / "weights" / "linear.npz", weights=np.array([{"a": 1}], dtype=object))
+    np.savez(router_folder / "weights" / "scores.npz", weights=np.array([{"a": 1}], dtype=object))
     with_right_hashes(router_folder)
     with pytest.raises(DataError, match="damaged"):
         Router.load(router_folder)
@@ -48,7 +48,7 @@ def test_a_pickle_in_the_weights_is_not_read(router_folder):
 def test_an_array_that_claims_terabytes_is_called_damaged(router_folder):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)})
-    with zipfile.ZipFile(router_folder / "weights" / "linear.npz", "w") as archive:
+    with zipfile.ZipFile(router_folder / "weights" / "scores.npz", "w") as archive:
         archive.writestr("weights.npy", header.getvalue() + b"\0" * 64)
     with_right_hashes(router_folder)
     with pytest.raises(DataError, match="damaged"):

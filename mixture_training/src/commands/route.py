@@ -26,7 +26,12 @@ def add_arguments(parser: Parser) -> None:
         "--split", default="test", choices=["train", "validation", "test", "all"], help="its rows (test)"
     )
     parser.add_argument("--output", type=Path, metavar="F", help=f"where the table goes: {', '.join(_FORMATS)}")
-    parser.add_argument("--policy", default=None, help="quality, or cost_weight=NUMBER (the router's own)")
+    parser.add_argument(
+        "--policy", default=None, help="quality, cost_weight=NUMBER, budget=USD, target=SHARE (the router's own)"
+    )
+    parser.add_boolean(
+        "--guard", default=True, help="send all to the best single expert where routing is not shown better (True)"
+    )
     parser.add_argument("--columns", type=parse_columns, default=None, metavar="a=b", help="columns with other names")
     parser.add_boolean("--json", default=False, help="print JSON")
 
@@ -48,7 +53,8 @@ def _route_text(args: argparse.Namespace) -> int:
     from mixture_training.src.artifacts import Router
     from mixture_training.src.model_recommender import Recommender
 
-    recommendation = Recommender(Router.load(args.router)).recommend([args.text], policy=args.policy)[0]
+    recommender = Recommender(Router.load(args.router), policy=args.policy, heed_guard=args.guard)
+    recommendation = recommender.recommend([args.text])[0]
     if args.json:
         print(json.dumps(_as_json(recommendation), indent=2, ensure_ascii=False))
     else:
@@ -67,7 +73,7 @@ def _route_dataset(args: argparse.Namespace) -> int:
 
     if args.output.suffix not in _FORMATS:
         raise ConfigError(f"--output {args.output} ends in {args.output.suffix!r}; expected {', '.join(_FORMATS)}.")
-    recommender = Recommender(Router.load(args.router), policy=args.policy)
+    recommender = Recommender(Router.load(args.router), policy=args.policy, heed_guard=args.guard)
     data = from_frame(_rows(args.dataset, args.columns))
     if args.split != "all":
         data = replace(data, splits=make_splits(data)).split(args.split)
@@ -89,11 +95,16 @@ def _route_dataset(args: argparse.Namespace) -> int:
     _write(frame, args.output)
     counts = frame["expert"].value_counts()
     if args.json:
-        print(json.dumps({"output": str(args.output), "rows": len(frame), "experts": counts.to_dict()}))
+        found = {"output": str(args.output), "rows": len(frame), "experts": counts.to_dict()}
+        print(json.dumps({**found, "is_guarded": table.is_guarded, "novel_share": table.novel_share}))
     else:
         print(f"Routed {len(frame)} instructions to {args.output}:")
         for name, count in counts.items():
             print(f"  {count:>6}  {name}")
+        if table.is_guarded:
+            print("Routing by instruction was not shown to be better; --guard False routes all the same.")
+        if table.novel_share:
+            print(f"{table.novel_share:.1%} are unlike anything the router learned from.")
     return 0
 
 
@@ -147,10 +158,21 @@ def _as_json(recommendation: "Recommendation") -> dict[str, Any]:
         "abilities": recommendation.abilities,
         "expected_score": first.expected_score,
         "expected_cost": first.expected_cost,
+        "low": first.low,
+        "high": first.high,
+        "novelty": recommendation.novelty,
+        "is_novel": recommendation.is_novel,
+        "is_guarded": recommendation.is_guarded,
         "policy": recommendation.policy,
         "reason": recommendation.reason,
         "ranking": [
-            {"expert": o.expert, "expected_score": o.expected_score, "expected_cost": o.expected_cost}
+            {
+                "expert": o.expert,
+                "expected_score": o.expected_score,
+                "expected_cost": o.expected_cost,
+                "low": o.low,
+                "high": o.high,
+            }
             for o in recommendation.ranking
         ],
     }
@@ -165,6 +187,9 @@ def _print(recommendation: "Recommendation") -> None:
         print(f"  category {recommendation.category} ({recommendation.confidence:.0%})")
     if recommendation.abilities:
         print(f"  asks for {', '.join(recommendation.abilities)}")
+    if recommendation.is_novel:
+        print("  unlike anything the router learned from")
     width = max(len(option.expert) for option in recommendation.ranking)
     for option in recommendation.ranking:
-        print(f"  {option.expert:<{width}}  {option.expected_score:.3f}  {usd(option.expected_cost)}")
+        bounds = "" if option.low is None else f"  ({option.low:.2f} to {option.high:.2f})"
+        print(f"  {option.expert:<{width}}  {option.expected_score:.3f}{bounds}  {usd(option.expected_cost)}")
