@@ -1,6 +1,7 @@
 """Evaluation results of any size, made without fitting anything: every field filled, from a seed."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -78,6 +79,7 @@ def made_result(*, experts=4, categories=3, methods=2, costs=True, checks=True, 
         )
         for index in range(methods)
     }
+    made = {name: replace(entry, **_beside_others(name, made, references, costs)) for name, entry in made.items()}
     return EvaluationResult(
         dataset="made",
         split="test",
@@ -94,6 +96,13 @@ def made_result(*, experts=4, categories=3, methods=2, costs=True, checks=True, 
         diagnostics=_diagnostics("method 0", labels, top, made) if checks and made else None,
         cautions=("The judged rows are few for some categories.",) if checks else (),
     )
+
+
+def _beside_others(name, made, references, costs):
+    others = {other: made[other] for other in made if other != name}
+    others |= {other: references[other] for other in ("zero_router", "best_per_category")}
+    versus = {other: around(made[name].quality.value - one.quality.value, 0.012) for other, one in others.items()}
+    return {"versus": versus, "aiq_versus": {"zero_router": versus["zero_router"]} if costs else {}}
 
 
 def _along_the_curve(rng, prices, top, costs):

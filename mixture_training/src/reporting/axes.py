@@ -10,6 +10,8 @@ from mixture_training.src.reporting.markup import escaped, tag
 _GUTTER = 34.0
 #: A range that spans more than this factor is logarithmic.
 _WIDE = 20.0
+#: What is less than this share of the highest value lies at the place for nothing.
+_NOTHING = 1e-12
 #: More decades than this get a tick at each decade only.
 _FEW_DECADES = 2.5
 
@@ -39,7 +41,7 @@ class Scale:
         if not self.logarithmic:
             return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
         first = self.start + math.copysign(_GUTTER, self.end - self.start) * self.from_zero
-        if value <= 0:
+        if value <= 0 or (self.from_zero and value < self.low):
             return self.start
         part = math.log(value / self.low) / math.log(self.high / self.low)
         return max(first + part * (self.end - first), self.start)
@@ -64,11 +66,14 @@ def scale_of(values: Sequence[float], start: float, end: float, *, may_be_logari
     """Return a scale that holds the finite values with room around them."""
     known = [value for value in values if math.isfinite(value)]
     positive = [value for value in known if value > 0]
-    if may_be_logarithmic and positive and min(known) >= 0 and max(positive) / min(positive) > _WIDE:
-        room = (max(positive) / min(positive)) ** 0.05
-        return Scale(min(positive) / room, max(positive) * room, start, end, True, min(known) == 0)
+    if may_be_logarithmic and positive and min(known) >= 0 and max(positive) > min(positive) * _WIDE:
+        top = max(positive)
+        least = min(value for value in positive if value > top * _NOTHING)
+        room = max((top / least) ** 0.05, 1.1)
+        return Scale(least / room, top * room, start, end, True, min(known) < least)
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    room = (high - low) * 0.06 or abs(high) * 0.1 or 0.1
+    room = (high - low) * 0.06 or abs(high) * 0.1
+    room = max(room, abs(high) * 1e-6) if room > _NOTHING else 0.1
     return Scale(low - room, high + room, start, end)
 
 

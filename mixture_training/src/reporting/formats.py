@@ -11,6 +11,7 @@ from mixture_training.src.model_recommender import usd
 UNKNOWN = "–"
 #: A dearest cost below the first is told for the second many instructions, so that no price has a row of zeros.
 _UNITS = ((1e-4, 1_000_000), (0.1, 1_000))
+_NAMES = {1: "", 1_000: "1,000 ", 1_000_000: "million "}
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,13 @@ class CostUnit:
     @property
     def phrase(self) -> str:
         """Return the words after a cost."""
-        return "per instruction" if self.instructions == 1 else f"per {self.instructions:,} instructions"
+        name = _NAMES[self.instructions]
+        return f"per {name}instructions" if name else "per instruction"
 
     @property
     def short(self) -> str:
         """Return the words after a cost where there is little room."""
-        return "" if self.instructions == 1 else f" per {self.instructions:,}"
+        return f" per {_NAMES[self.instructions]}".rstrip() if self.instructions > 1 else ""
 
     def tell(self, cost: float) -> str:
         """Return mean USD per instruction in this unit."""

@@ -10,7 +10,7 @@ from mixture_training.src.evaluation_result import EvaluationResult, Result
 from mixture_training.src.metrics.curves import Curve
 from mixture_training.src.reporting.axes import Scale, frame, scale_of, tell_round
 from mixture_training.src.reporting.formats import CostUnit, cost_unit, shortened, with_interval
-from mixture_training.src.reporting.labels import Wanted, place
+from mixture_training.src.reporting.labels import Wanted, dense, place
 from mixture_training.src.reporting.markers import SHAPES, marker, method_class
 from mixture_training.src.reporting.markup import escaped, path, tag
 
@@ -18,8 +18,6 @@ from mixture_training.src.reporting.markup import escaped, path, tag
 _NAME, _NAME_OF_MANY, _MANY = 24, 14, 16
 #: More single experts than this are drawn without their intervals.
 _WITH_WHISKERS = 12
-#: Pixels between the points of a line that labels keep away from.
-_STEP = 6.0
 #: References that are points of the plane, with their shapes.
 _REFERENCES = {"random": "cross", "best_per_category": "diamond", "oracle": "star"}
 
@@ -199,15 +197,8 @@ def _whiskers(result: EvaluationResult, plane: _Plane) -> Iterator[Points]:
             yield [plane.at(entry.cost, entry.quality.low), plane.at(entry.cost, entry.quality.high)]
 
 
-def _dense(line: Points) -> Iterator[tuple[float, float]]:
-    """Yield the points of a line and, between them, enough that no label slips through."""
-    for (x1, y1), (x2, y2) in zip(line[:-1], line[1:], strict=True):
-        steps = max(int(math.hypot(x2 - x1, y2 - y1) / _STEP), 1)
-        yield from ((x1 + (x2 - x1) * step / steps, y1 + (y2 - y1) * step / steps) for step in range(steps + 1))
-
-
 def _labels(result: EvaluationResult, plane: _Plane, obstacles: Points, curves: Sequence[Points]) -> str:
-    lines = [point for curve in curves for point in _dense(curve)]
+    lines = [point for curve in curves for point in dense(curve)]
     inside = (plane.x.start, plane.y.end, plane.x.end, plane.y.start)
     found = []
     for one in place(list(_wanted(result, plane)), inside, obstacles, lines):
@@ -235,4 +226,7 @@ def _wanted(result: EvaluationResult, plane: _Plane) -> Iterator[Wanted]:
     for key, text in (references | others).items():
         entry = result.references[key]
         if _is_known(entry):
-            yield Wanted(shortened(text, characters), *plane.at(entry.cost, entry.quality.value))
+            yield Wanted(
+                shortened(text, characters) if key.startswith("expert:") else text,
+                *plane.at(entry.cost, entry.quality.value),
+            )

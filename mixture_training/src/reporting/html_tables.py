@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mixture_training.src.evaluation_result import CategoryResult, EvaluationResult, Result
+from mixture_training.src.metrics.bootstrap import Interval
 from mixture_training.src.reporting.axes import Scale
 from mixture_training.src.reporting.formats import cost_unit, number, share, with_interval
 from mixture_training.src.reporting.interval_bar import direction, interval_bar, interval_scale
@@ -40,14 +41,15 @@ def results_table(name: str, result: EvaluationResult, groups: Mapping[str, Mapp
     body = []
     for group, shown in groups.items():
         heading = tag("th", tag("span", escaped(group)), scope="rowgroup", colspan="8")
-        rows = [_result_row(main_row(label, entry, unit), entry, scale) for label, entry in shown.items()]
+        class_ = "method" if shown is result.methods else None
+        rows = [_result_row(main_row(label, entry, unit), entry, scale, class_) for label, entry in shown.items()]
         if rows:
             body.append(tag("tbody", tag("tr", heading, class_="group"), *rows))
     headings = main_headings(unit)
     return _table(name, [*headings[:3], "", *headings[3:]], body, "results")
 
 
-def _result_row(texts: Sequence[str], entry: Result, scale: Scale) -> str:
+def _result_row(texts: Sequence[str], entry: Result, scale: Scale, class_: str | None) -> str:
     heading, quality, gain, *others = texts
     cells = [
         tag("td", escaped(quality)),
@@ -55,7 +57,7 @@ def _result_row(texts: Sequence[str], entry: Result, scale: Scale) -> str:
         tag("td", interval_bar(entry.vs_best_single, scale), class_="bars"),
         *(tag("td", escaped(cell)) for cell in others),
     ]
-    return _row(heading, cells, "method" if entry.curve is not None else None)
+    return _row(heading, cells, class_)
 
 
 def quality_map(name: str, result: EvaluationResult) -> str:
@@ -70,6 +72,29 @@ def quality_map(name: str, result: EvaluationResult) -> str:
     counts = [tag("td", f"{part.instructions:,}") for part in best.values()]
     body = [_row("instructions", [tag("td"), *counts], "counts"), *rows]
     return _table(name, ["", "all", *best], [tag("tbody", *body)], "map")
+
+
+def versus_map(name: str, result: EvaluationResult) -> str:
+    """Return each method against each other and some references: the paired difference, starred where it is shown."""
+    rivals = list(dict.fromkeys(other for entry in result.methods.values() for other in entry.versus))
+    order = {one: place for place, one in enumerate(result.methods)}
+    rivals.sort(key=lambda other: order.get(other, len(order)))
+    body = []
+    for method, entry in result.methods.items():
+        cells = [_versus_cell(f"{method} against {one}", entry.versus.get(one)) for one in rivals]
+        body.append(_row(method, cells, "method"))
+    headings = [one if one in result.methods else one.replace("_", " ") for one in rivals]
+    return _table(name, ["", *headings], [tag("tbody", *body)], "map")
+
+
+def _versus_cell(told: str, difference: Interval | None) -> str:
+    if difference is None or not math.isfinite(difference.value):
+        return tag("td", "·", class_="none")
+    star = "" if direction(difference) == "open" else "*"
+    shade = _shade(min(abs(difference.value) / _FULL_DIFFERENCE, 1.0))
+    class_ = "p" if difference.value >= 0 else "n"
+    title = f"{told}: {with_interval(difference, sign='+')}"
+    return tag("td", f"{difference.value:+.3f}{star}", title=title, class_=class_, style=shade)
 
 
 def overall_share_map(name: str, result: EvaluationResult) -> str:

@@ -1,6 +1,7 @@
 """Labels beside points, placed so that none lies on another, on a point, or outside the chart."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 #: Width of a character and height of a line, in pixels, of the charts' small text.
@@ -11,7 +12,9 @@ _DISTANCES = (7.0, 16.0, 28.0, 42.0)
 _DIRECTIONS = ((1, 0), (-1, 0), (0.8, -0.7), (0.8, 0.7), (-0.8, -0.7), (-0.8, 0.7), (0, -1), (0, 1))
 
 #: A label that lies on more points of lines than this is no worse for it.
-_CROSSED = 10
+_CROSSED = 25
+#: Pixels between the points of a line that labels keep away from.
+_STEP = 6.0
 
 Box = tuple[float, float, float, float]
 
@@ -64,6 +67,13 @@ def place(
         taken.append(box)
         placed.append(Placed(label.text, box[0], box[3] - 3.5, (label.x, label.y), distance > _DISTANCES[1]))
     return placed
+
+
+def dense(line: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Yield the points of a line and, between them, enough that no label slips through."""
+    for (x1, y1), (x2, y2) in zip(line[:-1], line[1:], strict=True):
+        steps = max(int(math.hypot(x2 - x1, y2 - y1) / _STEP), 1)
+        yield from ((x1 + (x2 - x1) * step / steps, y1 + (y2 - y1) * step / steps) for step in range(steps + 1))
 
 
 def _candidates(label: Wanted) -> list[tuple[Box, float]]:

@@ -10,7 +10,7 @@ from mixture_training.src.reporting.formats import duration, with_interval
 from mixture_training.src.reporting.markers import marker
 from mixture_training.src.reporting.markup import escaped, path, tag
 
-_WIDTH, _HEIGHT = 620.0, 300.0
+_WIDTH, _HEIGHT = 480.0, 270.0
 
 
 def learning_chart(points: Sequence[LearningPoint], best: Interval, best_name: str, classes: str) -> str:
@@ -29,14 +29,20 @@ def learning_chart(points: Sequence[LearningPoint], best: Interval, best_name: s
     dots = [marker("circle", *place, 4.5, _told(point)) for place, point in zip(line, known, strict=True)]
     return tag(
         "svg",
-        frame(x, y, names=("train instructions", "mean score"), tell=(lambda size: f"{size:,.0f}", tell_round)),
+        frame(
+            x,
+            y,
+            names=("train instructions", "mean score"),
+            tell=(lambda size: f"{size:,.0f}", tell_round),
+            ticks=(5, 6),
+        ),
         tag("path", d=path(below + above[::-1]) + "Z", class_=f"band {classes}"),
         *_level(x.start, x.end, y(best.value), f"always {best_name}"),
         tag("g", tag("path", d=path(line), class_="curve"), *dots, class_=f"method {classes}"),
         viewBox=f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}",
         role="img",
         aria_label=f"Learning curve. {'; '.join(map(_told, known))}.",
-        class_="chart",
+        class_="chart small",
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mixture_training.src.evaluation_result import EvaluationResult
 from mixture_training.src.reporting import tables, words
+from mixture_training.src.reporting.markup import one_line
 
 #: The picture's name in the report's folder.
 PLOT_PNG = "cost_quality.png"
@@ -42,4 +43,4 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _line(text: str) -> str:
     """Return text that stays on its line, whose tags are not HTML, and that links nowhere."""
-    return " ".join(text.replace("<", "&lt;").replace("](", "]\\(").split())
+    return one_line(text).replace("<", "&lt;").replace("](", "]\\(")

@@ -1,15 +1,25 @@
-"""HTML and SVG written out: names of any content become text, numbers become short."""
+"""Text made harmless, and HTML and SVG written out: names of any content stay text, numbers become short."""
 
 import html
 import re
 
-#: Characters that no page may hold, or that turn the direction of the text after them.
+#: Characters that command a terminal, that no page may hold, or that turn the direction of the text after them.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def printable(text: str) -> str:
+    """Return `text` with what no page or terminal may show, and what turns the direction of writing, replaced."""
+    return _FORBIDDEN.sub("�", text)
+
+
+def one_line(text: str) -> str:
+    """Return `text` printable and without line ends."""
+    return " ".join(printable(text).split())
 
 
 def escaped(text: str) -> str:
     """Return `text` as it may stand between tags and in attributes."""
-    return html.escape(_FORBIDDEN.sub("�", text))
+    return html.escape(printable(text))
 
 
 def tag(name: str, *content: str, **attributes: str | float | None) -> str:

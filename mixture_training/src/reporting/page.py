@@ -14,6 +14,7 @@ from mixture_training.src.reporting.html_tables import (
     results_table,
     scrolled,
     text_table,
+    versus_map,
 )
 from mixture_training.src.reporting.learning_chart import learning_chart
 from mixture_training.src.reporting.markers import COLOURS, SHAPES, marker, method_class
@@ -151,6 +152,10 @@ def _results(result: EvaluationResult) -> str:
     if result.methods:
         for name, table_of in (("Along the cost curve", tables.curve_table), ("The choices", tables.choice_table)):
             found += [tag("h3", name), scrolled(name, text_table(name, table_of(result)))]
+        if any(entry.versus for entry in result.methods.values()):
+            name = "Method against method"
+            told = "Row minus column, mean score on the same instructions; * where the 95 % interval leaves out 0."
+            found += [tag("h3", name), tag("p", told, class_="soft"), scrolled(name, versus_map(name, result))]
         said = [tag("li", escaped(one.text), class_=one.tone) for one in words.verdicts(result)]
         said += [
             tag("li", tag("b", escaped(one.about)), escaped(one.text), class_=one.tone) for one in words.repeats(result)

@@ -66,6 +66,7 @@ thead td:first-child,thead th:first-child{left:0;z-index:2;text-align:left}
 figure{margin:.6rem 0}
 .chart{display:block;width:100%;height:auto;font:12px system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif;
 fill:var(--ink)}
+.small{max-width:40rem}
 .grid line{stroke:var(--grid)}
 .axis{stroke:var(--soft)}
 .ticks text,.axis-name text{fill:var(--soft)}

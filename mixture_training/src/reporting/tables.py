@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from mixture_training.src.evaluation_result import EvaluationResult, Result
 from mixture_training.src.metrics.bootstrap import Interval
 from mixture_training.src.reporting.formats import (
+    UNKNOWN,
     CostUnit,
     cost_unit,
     duration,
@@ -58,11 +59,23 @@ def main_row(name: str, entry: Result, unit: CostUnit) -> list[str]:
 
 def curve_table(result: EvaluationResult) -> Table:
     """Return what is measured along each method's curve."""
-    headings = ["method", "AIQ", "APGR", "CPT50", "CPT80", "cost saved at equal quality", "Pareto distance", "Arena"]
+    headings = [
+        "method",
+        "AIQ",
+        "AIQ over zero router",
+        "APGR",
+        "CPT50",
+        "CPT80",
+        "cost saved at equal quality",
+        "Pareto distance",
+        "Arena",
+    ]
     rows = [
         [
             name,
-            *(with_interval(measured(entry, measure)) for measure in ("aiq", "apgr")),
+            with_interval(measured(entry, "aiq")),
+            with_interval(entry.aiq_versus["zero_router"], sign="+") if "zero_router" in entry.aiq_versus else UNKNOWN,
+            with_interval(measured(entry, "apgr")),
             *(number(value * 100, "{:.0f} %") for value in (entry.cpt50, entry.cpt80)),
             share_with_interval(measured(entry, "cost_saving")),
             *(with_interval(measured(entry, measure)) for measure in ("pareto_distance", "arena_score")),

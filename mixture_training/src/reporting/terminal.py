@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mixture_training.src.evaluation_result import EvaluationResult, Result
 from mixture_training.src.reporting import tables, words
 from mixture_training.src.reporting.formats import cost_unit, duration, number, plus_minus, share
+from mixture_training.src.reporting.markup import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,17 +21,17 @@ _METHODS = 4
 def print_report(result: EvaluationResult, console: "Console") -> None:
     """Print the headline, the best experts, the references and the methods, the categories, and what to know."""
     first = words.headline(result)
-    console.print(first.text, style=_STYLES[first.tone], markup=False, highlight=False)
+    console.print(one_line(first.text), style=_STYLES[first.tone], markup=False, highlight=False)
     _print_main(result, console)
     if result.methods:
         _print_methods(result, console)
     _print_categories(result, console)
-    console.print(tables.notes(result), style="dim", markup=False, highlight=False)
+    console.print(one_line(tables.notes(result)), style="dim", markup=False, highlight=False)
     said = [one.text for one in words.verdicts(result) if one.about != first.about]
     said += [f"{one.about}: {one.text}" for one in words.repeats(result)]
     said += [f"{one.about}: {one.text}" for one in words.diagnostics(result)]
     for line in (*said, *(f"Caution: {text}" for text in words.cautions(result))):
-        console.print(line, markup=False, highlight=False)
+        console.print(one_line(line), markup=False, highlight=False)
 
 
 _STYLES = {"good": "bold green", "bad": "bold red", "open": "bold"}
@@ -113,7 +114,7 @@ def _print_table(
     from rich.table import Table
 
     table = Table(
-        title=escape(title),
+        title=escape(one_line(title)),
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -121,7 +122,9 @@ def _print_table(
         collapse_padding=True,
     )
     for index, heading in enumerate(headings):
-        table.add_column(escape(heading), justify="right" if index else "left", overflow="fold", no_wrap=False)
+        table.add_column(
+            escape(one_line(heading)), justify="right" if index else "left", overflow="fold", no_wrap=False
+        )
     for row_number, row in enumerate(rows):
-        table.add_row(*map(escape, row), style="bold" if row_number >= plain else None)
+        table.add_row(*(escape(one_line(cell)) for cell in row), style="bold" if row_number >= plain else None)
     console.print(table)

@@ -66,12 +66,14 @@ def headline(result: EvaluationResult) -> Verdict:
         f"{name} {_word(gain)} always asking {result.best_single}: mean score {number(entry.quality.value)} against "
         f"{number(best.value)}, a difference of {with_interval(gain, sign='+')}"
     )
-    return Verdict(name, f"{text}{_saving(result, entry)}.", _tone(gain))
+    text += f"{_saving(result, entry)}."
+    if result.instructions < _FEW:
+        return Verdict(name, f"On {result.instructions} instructions, too few to tell: {text}", "open")
+    return Verdict(name, text, _tone(gain))
 
 
 def verdicts(result: EvaluationResult) -> Iterator[Verdict]:
     """Yield one sentence a method: what it gains over the best single expert, with intervals."""
-    mixing = result.references["zero_router"].aiq
     for name, entry in result.methods.items():
         gain, gap = entry.vs_best_single, entry.gap_closed
         if math.isnan(gain.value):
@@ -79,8 +81,10 @@ def verdicts(result: EvaluationResult) -> Iterator[Verdict]:
         text = f"{name} {_word(gain)} always asking {result.best_single}: {with_interval(gain, sign='+')}"
         if not math.isnan(gap.value):
             text += f", {share_with_interval(gap)} of the way to the oracle"
-        if math.isfinite(entry.aiq) and entry.curve is not None:
-            text += f"; AIQ {number(entry.aiq)} along its curve, {number(mixing)} by mixing single experts"
+        mixing = entry.aiq_versus.get("zero_router")
+        if mixing is not None and math.isfinite(mixing.value):
+            word = _word(mixing).removeprefix("is ")
+            text += f"; along the cost curve {word} mixing single experts: AIQ {with_interval(mixing, sign='+')}"
         if gain.low > 0 and entry.p_holm > _SIGNIFICANT:
             text += (
                 f"; not so after correction for {len(result.methods)} methods compared (Holm, p = {entry.p_holm:.2f})"
