@@ -127,9 +127,11 @@ def judge(
     known = assurance or Assurance()
     prediction = known.expect(prediction)
     expected_costs = costs.predict(rows.texts, prediction)
-    routing = route(prediction.scores, expected_costs, parse_policy(policy), known, heed_guard=False)
-    chosen = routing.ranking[:, 0]
     distances = known.distances(prediction)
+    routing = route(
+        prediction.scores, expected_costs, parse_policy(policy), known, distances=distances, heed_guard=False
+    )
+    chosen = routing.ranking[:, 0]
     single = np.full(len(rows), best, dtype=np.intp)
     ideal = oracle(rows.scores, rows.costs)
     routed, alone, top = (pick(rows.scores, choice) for choice in (chosen, single, ideal))
@@ -159,7 +161,7 @@ def judge(
         "shares": _shares(chosen, rows.experts),
         "ece": _or_none(expected_calibration_error(prediction.scores, rows.scores)),
         "brier": _or_none(brier_score(prediction.scores, rows.scores)),
-        "novel_share": None if distances is None else float((distances > 1.0).mean()),
+        "novel_share": None if distances is None else float(routing.is_novel.mean()),
         "cost_error": _cost_error(expected_costs, rows.costs),
         "is_guarded": known.guard is not None and known.guard.stops(parse_policy(policy)),
     }

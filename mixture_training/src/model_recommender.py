@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from mixture_training.src.ability_head import LIKELY
 from mixture_training.src.guard import route
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mixture_training.src.artifacts import Router
     from mixture_training.src.classifier import Prediction
     from mixture_training.src.guard import Guard
+
+BoolArray = npt.NDArray[np.bool_]
 
 #: Expected scores this close are called equal in a reason.
 _SAME = 0.005
@@ -54,7 +57,7 @@ class Recommendation:
         novelty: How far the instruction is from all that the router learned from; above 1 it is novel, as one in a
             hundred training instructions was. None where nothing tells.
         is_guarded: Whether the ranking is that of the experts' means, because routing by instruction was not shown to
-            be better; `ranking` shows what was expected of this instruction all the same.
+            be better, or because the instruction is novel; `ranking` shows what was expected of it all the same.
     """
 
     expert: str
@@ -97,7 +100,7 @@ class RoutingTable:
         policy: The policy that was asked for.
         abilities: The likely abilities of each, None without abilities.
         rule: The policy that ranked: `quality` or `cost_weight`; None means `policy` itself.
-        is_guarded: Whether the ranking is that of the experts' means.
+        is_guarded: (n,), whether the ranking is that of the experts' means.
         bounds: (low, high) of the scores, each (n, E); None where nothing tells.
         novelty: (n,), above 1 where an instruction is novel; None where nothing tells.
     """
@@ -111,13 +114,13 @@ class RoutingTable:
     policy: Policy
     abilities: tuple[tuple[str, ...] | None, ...] = ()
     rule: Policy | None = None
-    is_guarded: bool = False
+    is_guarded: BoolArray | None = None
     bounds: tuple[FloatArray, FloatArray] | None = None
     novelty: FloatArray | None = None
 
     @property
     def novel_share(self) -> float | None:
-        """The share of the instructions that are novel: that a cautious caller would send to the best single expert."""
+        """The share of the instructions that are novel; None where nothing tells."""
         return None if self.novelty is None or not len(self.novelty) else float((self.novelty > 1.0).mean())
 
 
@@ -150,8 +153,10 @@ class Recommender:
         assurance = self._router.assurance
         prediction = assurance.expect(self._router.classifier.predict(texts))
         costs = self._router.costs.predict(texts, prediction)
-        routing = route(prediction.scores, costs, chosen_policy, assurance, heed_guard=self._heed_guard)
         distances = assurance.distances(prediction)
+        routing = route(
+            prediction.scores, costs, chosen_policy, assurance, distances=distances, heed_guard=self._heed_guard
+        )
         names = self._router.classifier.category_names_
         if names and len(texts):
             best = prediction.categories.argmax(axis=1)
@@ -169,10 +174,15 @@ class Recommender:
             policy=chosen_policy,
             abilities=self._abilities(prediction),
             rule=routing.policy,
-            is_guarded=routing.is_guarded,
+            is_guarded=routing.is_guarded | (routing.is_novel & self._heeds_novelty),
             bounds=None if assurance.intervals is None else assurance.intervals.around(prediction.scores, distances),
             novelty=distances,
         )
+
+    @property
+    def _heeds_novelty(self) -> bool:
+        guard = self._router.assurance.guard
+        return self._heed_guard and guard is not None and guard.on
 
     def _abilities(self, prediction: "Prediction") -> tuple[tuple[str, ...] | None, ...]:
         """Return the abilities whose probability is above one half, for each row; None where there is none to tell."""
@@ -192,7 +202,8 @@ class Recommender:
         """
         table = self.table(texts, policy=policy)
         named, rule = str(table.policy), table.rule or table.policy
-        guard = self._router.assurance.guard if table.is_guarded else None
+        guard = self._router.assurance.guard
+        guarded = [False] * len(texts) if table.is_guarded is None else table.is_guarded.tolist()
         nothing = [[None] * len(table.experts)] * len(texts)
         scores, costs, ranking = table.scores.tolist(), table.costs.tolist(), table.ranking.tolist()
         lows, highs = (part.tolist() for part in table.bounds) if table.bounds is not None else (nothing, nothing)
@@ -205,31 +216,49 @@ class Recommender:
                 Recommendation(
                     expert=options[0].expert,
                     ranking=options,
-                    reason=explain(options, rule) if guard is None else explain_guard(options[0].expert, guard, rule),
+                    reason=explain_guard(options[0].expert, guard, rule, named, novelty=novelties[row])
+                    if guarded[row] and guard is not None
+                    else explain(options, rule, named),
                     category=table.categories[row],
                     confidence=None if confidence != confidence else confidence,
                     policy=named,
                     abilities=table.abilities[row],
                     novelty=novelties[row],
-                    is_guarded=table.is_guarded,
+                    is_guarded=guarded[row],
                 )
             )
         return recommendations
 
 
-def explain_guard(expert: str, guard: "Guard", rule: Policy) -> str:
-    """Return one sentence that says why all instructions go to `expert`."""
+def explain_guard(expert: str, guard: "Guard", rule: Policy, asked: str, *, novelty: float | None = None) -> str:
+    """Return one sentence that says why an instruction goes to `expert`, whatever is expected of it.
+
+    Args:
+        expert: The first of the ranking.
+        guard: What was found.
+        rule: What ranked.
+        asked: The policy that was asked for.
+        novelty: Of the instruction.
+    """
     for_quality = isinstance(rule, QualityPolicy)
+    best = f"{expert} is the best single expert{'' if for_quality else f' for {asked}'}"
+    if novelty is not None and novelty > 1.0:
+        return f"{best}, and the instruction is unlike anything the router learned from."
     found = guard.quality if for_quality else guard.cost
     return (
-        f"{expert} is {'the best single expert' if for_quality else f'the best single expert for {rule}'}: routing by "
-        f"instruction was not shown to be better on {found.rows} instructions "
-        f"({found.value:+.3f}, 95 % interval {found.low:+.3f} to {found.high:+.3f})."
+        f"{best}; routing by instruction was not shown to be better ({found.value:+.3f}, 95 % interval "
+        f"{found.low:+.3f} to {found.high:+.3f}, over {found.rows} instructions)."
     )
 
 
-def explain(ranking: Sequence[Option], policy: Policy) -> str:
-    """Return one sentence that says why the first of `ranking` comes first."""
+def explain(ranking: Sequence[Option], policy: Policy, asked: str | None = None) -> str:
+    """Return one sentence that says why the first of `ranking` comes first.
+
+    Args:
+        ranking: Every expert, best first.
+        policy: What ranked.
+        asked: The policy that was asked for, where it is another.
+    """
     first = ranking[0]
     if len(ranking) == 1:
         return f"{first.expert} is the only expert (expected score {first.expected_score:.2f})."
@@ -238,7 +267,7 @@ def explain(ranking: Sequence[Option], policy: Policy) -> str:
         return (
             f"{first.expert} is expected to score {first.expected_score:.2f} for {usd(first.expected_cost)}; "
             f"{best.expert} would score {best.expected_score:.2f}, but for {usd(best.expected_cost)}, "
-            f"which {policy} does not pay for."
+            f"which {asked or policy} does not pay for."
         )
     second = ranking[1]
     lead = first.expected_score - second.expected_score

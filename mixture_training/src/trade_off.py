@@ -113,16 +113,19 @@ def trade_off_of(
     alone = truth[:, best]
     if not len(truth) or np.isnan(alone).all():
         return None
-    grid = np.asarray(cost_weights(scores, costs, count=POINTS) if weights is None else weights, dtype=np.float64)
+    grid = np.asarray(_weights(scores, costs) if weights is None else weights, dtype=np.float64)
     real = np.where(np.isnan(paid), costs, paid)
     reached, spent = np.empty((len(truth), len(grid))), np.empty((len(truth), len(grid)))
     for index, weight in enumerate(grid):
         chosen = np.lexsort((costs, -np.round(scores - weight * costs, 12)), axis=-1)[:, 0]
         reached[:, index], spent[:, index] = pick(truth, chosen), pick(real, chosen)
     reached[:, np.isnan(reached).all(axis=0)] = 0.0
+    # A dear choice that happens once in a thousand may happen in none of n rows, and no resample of them shows it:
+    # one more row at the dearest expert's cost stands for what was not seen. By cost alone there is no such choice.
+    unseen = np.full((1, len(grid)), real.mean(axis=0).max())
+    unseen[0, -1] = spent[:, -1].mean()
     both = ~(np.isnan(reached) | np.isnan(alone)[:, None])
     parts = {
-        "costs": (spent, np.ones_like(spent)),
         "qualities": (np.nan_to_num(reached), (~np.isnan(reached)).astype(np.float64)),
         "routed": (np.where(both, reached, 0.0), both.astype(np.float64)),
         "alone": (np.where(both, alone[:, None], 0.0), both.astype(np.float64)),
@@ -134,18 +137,28 @@ def trade_off_of(
         for name, part in parts.items():
             drawn[name].append(_means(block, *part))
     sampled = {name: np.concatenate(blocks) for name, blocks in drawn.items()}
+    mean_spent, cautious = spent.mean(axis=0), np.concatenate([spent, unseen])
+    drawn_spent = np.concatenate(
+        [block @ cautious for block in bootstrap_weights(len(cautious), samples=_SAMPLES, seed=seed)]
+    ) / len(cautious)
     kept = _ratio(sampled["routed"], sampled["alone"])
     tails = 1.0 - CONFIDENCE, CONFIDENCE
     return TradeOff(
         weights=grid,
-        costs=points["costs"],
-        costs_high=np.maximum(np.quantile(sampled["costs"], tails[1], axis=0), points["costs"]),
+        costs=mean_spent,
+        costs_high=np.maximum(np.quantile(drawn_spent, tails[1], axis=0), mean_spent),
         qualities=points["qualities"],
         qualities_low=np.quantile(sampled["qualities"], tails[0], axis=0),
         qualities_high=np.quantile(sampled["qualities"], tails[1], axis=0),
         kept=_ratio(points["routed"], points["alone"]),
         kept_low=np.quantile(kept, tails[0], axis=0),
     )
+
+
+def _weights(scores: FloatArray, costs: FloatArray) -> FloatArray:
+    """Return the weights at which choices change, and one so large that only cost counts."""
+    grid = cost_weights(scores, costs, count=POINTS - 1)
+    return np.append(grid, max(grid[-1], 1.0) * 1e4)
 
 
 def _means(weights: FloatArray, values: FloatArray, known: FloatArray) -> FloatArray:

@@ -94,17 +94,18 @@ def _route_dataset(args: argparse.Namespace) -> int:
     )
     _write(frame, args.output)
     counts = frame["expert"].value_counts()
+    guarded = 0 if table.is_guarded is None else int(table.is_guarded.sum())
     if args.json:
         found = {"output": str(args.output), "rows": len(frame), "experts": counts.to_dict()}
-        print(json.dumps({**found, "is_guarded": table.is_guarded, "novel_share": table.novel_share}))
+        print(json.dumps({**found, "guarded": guarded, "novel_share": table.novel_share}))
     else:
         print(f"Routed {len(frame)} instructions to {args.output}:")
         for name, count in counts.items():
             print(f"  {count:>6}  {name}")
-        if table.is_guarded:
-            print("Routing by instruction was not shown to be better; --guard False routes all the same.")
         if table.novel_share:
             print(f"{table.novel_share:.1%} are unlike anything the router learned from.")
+        if guarded:
+            print(f"{guarded} were ranked by the experts' means (see the router's README); --guard False ranks all.")
     return 0
 
 
