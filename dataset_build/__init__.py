@@ -47,10 +47,12 @@ if TYPE_CHECKING:
     from dataset_build.src.labels import Labels, labels_of, matrix_of
     from dataset_build.src.minilm import MiniLM, cache_folder
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
+    from dataset_build.src.near_duplicates import NearDuplicates
     from dataset_build.src.records import CANNOT_ANSWER, COLUMNS, Answer, Instruction, Price, Response, Score
     from dataset_build.src.registry import Registry, nearest
     from dataset_build.src.scorers.base import Scorer
     from dataset_build.src.sources.base import Source
+    from dataset_build.src.wording import normal
 
 _HOME = {
     "Answer": "dataset_build.src.records:Answer",
@@ -82,6 +84,7 @@ _HOME = {
     "Labels": "dataset_build.src.labels:Labels",
     "MiniLM": "dataset_build.src.minilm:MiniLM",
     "MissingDependencyError": "dataset_build.src.errors:MissingDependencyError",
+    "NearDuplicates": "dataset_build.src.near_duplicates:NearDuplicates",
     "Parser": "dataset_build.src.arguments:Parser",
     "Price": "dataset_build.src.records:Price",
     "PriceConfig": "dataset_build.src.config:PriceConfig",
@@ -110,6 +113,7 @@ _HOME = {
     "load_instructions": "dataset_build.src.data_loader:load_instructions",
     "matrix_of": "dataset_build.src.labels:matrix_of",
     "nearest": "dataset_build.src.registry:nearest",
+    "normal": "dataset_build.src.wording:normal",
     "parse_abilities": "dataset_build.src.abilities:parse_abilities",
     "parse_columns": "dataset_build.src.arguments:parse_columns",
     "parse_expert": "dataset_build.src.model_loader:parse_expert",
@@ -159,6 +163,7 @@ __all__ = [
     "Labels",
     "MiniLM",
     "MissingDependencyError",
+    "NearDuplicates",
     "Parser",
     "Price",
     "PriceConfig",
@@ -187,6 +192,7 @@ __all__ = [
     "load_instructions",
     "matrix_of",
     "nearest",
+    "normal",
     "parse_abilities",
     "parse_columns",
     "parse_expert",

@@ -216,6 +216,8 @@ class EvaluationResult:
         diagnostics: None where they were not asked for.
         cautions: Sentences about what keeps the figures from meaning what they seem to, beside those a report adds.
         elapsed_s: Seconds it took.
+        ids: The instructions judged.
+        choices: Method -> the expert it chose for each of them, None where it chose none.
     """
 
     dataset: str
@@ -236,3 +238,5 @@ class EvaluationResult:
     diagnostics: Diagnostics | None = None
     cautions: tuple[str, ...] = ()
     elapsed_s: float = math.nan
+    ids: tuple[str, ...] = ()
+    choices: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)

@@ -71,6 +71,12 @@ class Rows:
     ordered: Ordered | None = None
     extras: Mapping[str, Any] = field(default_factory=dict)
 
+    def names(self) -> tuple[str | None, ...]:
+        """Return the expert chosen for each row, None where there is none."""
+        if self.choice is None:
+            return (None,) * len(self.scores)
+        return tuple(None if column < 0 else self.experts[column] for column in self.choice.tolist())
+
     def share(self, inside: slice | IndexArray = slice(None)) -> dict[str, float]:
         """Return expert -> share of the rows sent to it, those that got any."""
         if self.choice is None:

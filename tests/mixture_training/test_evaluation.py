@@ -9,7 +9,7 @@ import pytest
 from dataset_build import ConfigError, DataError
 from mixture_training.src.classifier import Prediction
 from mixture_training.src.costs import CostModel
-from mixture_training.src.evaluation import Method, evaluate, fit_method, method_of_router
+from mixture_training.src.evaluation import Given, Method, evaluate, fit_method, method_of_router
 from mixture_training.src.linear import LinearClassifier
 from mixture_training.src.policy import parse_policy
 from mixture_training.src.report import print_report, to_dict, to_html, to_json, to_markdown, write_report
@@ -117,9 +117,9 @@ def test_cost_weight_moves_a_method_to_the_cheap_expert():
 
 def test_a_router_of_other_experts_is_unscored_where_it_chooses_them():
     data = hand_data()
-    costs = CostModel(("elsewhere", "strong"), (), np.zeros((0, 2)), np.array([0.5, 3.0]))
-    guess = [[1.0, 0.0]] * 6 + [[0.0, 1.0]] * 2
-    result = evaluate(data, [Method("m", Fixed(("elsewhere", "strong"), guess), costs)]).methods["m"]
+    guess = np.array([[1.0, 0.0]] * 2 + [[0.0, 1.0]] * 2)
+    given = Given(("elsewhere", "strong"), scores=guess, costs=np.tile([0.5, 3.0], (4, 1)))
+    result = evaluate(data, [Method("m", given=given)]).methods["m"]
     assert result.unscored == 2
     assert result.quality.value == 0.5
     assert result.share == {"elsewhere": 0.5, "strong": 0.5}
