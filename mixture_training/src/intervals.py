@@ -45,12 +45,12 @@ class Intervals:
 
         Args:
             scores: (n, E), expected.
-            distances: (n,), as `Novelty` gives them; None or NaN widens nothing.
+            distances: (n,), as `Novelty` gives them; None widens nothing.
         """
         half = self.quantiles * np.sqrt(self.spreads * scores * (1.0 - scores) + _FLOOR)
         low, high = np.maximum(scores - half, 0.0), np.minimum(scores + half, 1.0)
         if distances is not None:
-            far = np.clip((np.nan_to_num(distances) - self.near) / max(1.0 - self.near, 1e-9), 0.0, 1.0)[:, None]
+            far = np.minimum(np.maximum((distances - self.near) / max(1.0 - self.near, 1e-9), 0.0), 1.0)[:, None]
             low, high = low * (1.0 - far), high + (1.0 - high) * far
         return low, high
 
