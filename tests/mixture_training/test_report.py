@@ -20,6 +20,7 @@ from mixture_training.src.reporting.axes import scale_of
 from mixture_training.src.reporting.formats import cost_unit, duration, share_with_interval, shortened, with_interval
 from mixture_training.src.reporting.labels import CHARACTER, LINE, Wanted, place
 from mixture_training.src.reporting.markup import escaped
+from mixture_training.src.reporting.style import STYLE
 from mixture_training.src.training_data import TrainingData
 from tests.mixture_training.made_results import NOTHING, around, made_result
 
@@ -188,6 +189,41 @@ def test_names_stay_text():
     assert "\n# hi" not in markdown
 
 
+def luminance(colour):
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    parts = (int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4))
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_colours_keep_their_contrast(scheme):
+    """WCAG 2.2 AA: 4.5 for text, 3 for what a chart draws; the shades of cells lie under text at half strength."""
+    root = re.findall(r":root\{(.*?)\}", STYLE, flags=re.S)[scheme].replace("\n", "")
+    colours = dict(re.findall(r"--([\w-]+):(#\w+)", root))
+    for text in ("ink", "soft", "accent", "good", "bad"):
+        assert contrast(colours[text], colours["card"]) >= 4.5, text
+        assert contrast(colours[text], colours["page"]) >= 4.5, text
+    for text, ground in (("ink", "good-soft"), ("ink", "bad-soft"), ("ink", "warn-soft"), ("warn", "warn-soft")):
+        assert contrast(colours[text], colours[ground]) >= 4.5, ground
+    for index in range(10):
+        assert contrast(colours[f"c{index}"], colours["card"]) >= 3, index
+    card = (
+        [int(digit * 2, 16) for digit in colours["card"][1:]]
+        if len(colours["card"]) == 4
+        else [int(colours["card"][place : place + 2], 16) for place in (1, 3, 5)]
+    )
+    for name in "pn":
+        shade = map(int, re.search(rf"--{name}:(\d+) (\d+) (\d+)", root).groups())
+        mixed = "#" + "".join(f"{round((one + other) / 2):02x}" for one, other in zip(shade, card, strict=True))
+        assert contrast(colours["ink"], mixed) >= 4.5, name
+
+
 @given(st.text())
 def test_escaped_text_is_read_back_as_text(text):
     page = Page(f"<p>{escaped(text)}</p>")
@@ -236,6 +272,14 @@ def test_a_dearer_method_is_told_so():
     assert "it costs 20.0 % [10.0, 30.0] MORE" in words.headline(replace(result, methods={"m": entry})).text
     silent = replace(entry, cost_saving=math.nan, intervals={})
     assert "costs" not in words.headline(replace(result, methods={"m": silent})).text
+
+
+def test_a_policy_that_gives_up_score_tells_the_price():
+    result = replace(made_result(methods=1), policy="cost_weight=100")
+    entry = replace(result.methods["method 0"], vs_best_single=around(-0.1), cost=1e-4)
+    found = words.headline(replace(result, methods={"m": entry}))
+    assert re.search(r"Under cost_weight=100 it pays \$0.1 per 1,000 instructions instead of \$\d", found.text)
+    assert found.tone == "open"
 
 
 def test_without_methods_the_headline_says_what_routing_could_gain():

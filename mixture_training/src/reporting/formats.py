@@ -49,7 +49,7 @@ def cost_unit(result: EvaluationResult) -> CostUnit:
 
 def number(value: float, pattern: str = "{:.3f}") -> str:
     """Return `value` in the pattern."""
-    return pattern.format(value) if math.isfinite(value) else UNKNOWN
+    return pattern.format(value + 0.0) if math.isfinite(value) else UNKNOWN
 
 
 def share(value: float) -> str:
@@ -72,7 +72,7 @@ def plus_minus(interval: Interval, *, sign: str = "") -> str:
     """Return a value and half the width of its interval, for narrow tables."""
     if not math.isfinite(interval.low + interval.high):
         return number(interval.value, f"{{:{sign}.3f}}")
-    return f"{interval.value:{sign}.3f} ±{(interval.high - interval.low) / 2:.3f}"
+    return f"{interval.value + 0.0:{sign}.3f} ±{(interval.high - interval.low) / 2:.3f}"
 
 
 def duration(seconds: float) -> str:
@@ -96,7 +96,7 @@ def shortened(text: str, characters: int) -> str:
 def _between(interval: Interval, pattern: str, factor: float) -> str:
     if not math.isfinite(interval.value):
         return UNKNOWN
-    value, low, high = (one * factor for one in (interval.value, interval.low, interval.high))
+    value, low, high = (one * factor + 0.0 for one in (interval.value, interval.low, interval.high))
     if not math.isfinite(low + high):
         return pattern.format(value)
     return f"{pattern.format(value)} [{pattern.format(low)}, {pattern.format(high)}]"

@@ -94,7 +94,7 @@ def _versus_cell(told: str, difference: Interval | None) -> str:
     shade = _shade(min(abs(difference.value) / _FULL_DIFFERENCE, 1.0))
     class_ = "p" if difference.value >= 0 else "n"
     title = f"{told}: {with_interval(difference, sign='+')}"
-    return tag("td", f"{difference.value:+.3f}{star}", title=title, class_=class_, style=shade)
+    return tag("td", f"{difference.value + 0.0:+.3f}{star}", title=title, class_=class_, style=shade)
 
 
 def overall_share_map(name: str, result: EvaluationResult) -> str:

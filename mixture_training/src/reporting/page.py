@@ -102,7 +102,8 @@ def _frontier(result: EvaluationResult) -> str:
     narrow = frontier_chart(result, width=380, height=420)
     caption = (
         "Up and to the left is better. Dots are single experts, the square is the best single one; the dashed line is "
-        "what mixing two of them by chance reaches (zero router), so only what lies above it is routing. Curves are "
+        "what mixing two of them by chance reaches (zero router), so only what lies above it is routing; the dotted "
+        "line is the best choice every time (oracle). Curves are "
         "the methods as cost weighs more and more, their shade the 95 % interval, the large marker the policy judged. "
         "Point at anything for its figures."
     )

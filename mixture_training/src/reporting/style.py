@@ -51,7 +51,7 @@ thead td:first-child,thead th:first-child{left:0;z-index:2;text-align:left}
 .method th[scope=row]{font-weight:650}
 .group th{padding-top:.9rem;color:var(--soft);font-weight:600;border-bottom:1px solid var(--line);text-align:left}
 .group span{position:sticky;left:.65rem}
-.results th,.results td{padding:.32rem .5rem}
+.results{font-size:.83rem}.results th,.results td{padding:.32rem .5rem}
 .map td{text-align:center;min-width:3rem;padding:.32rem .4rem}
 .map th[scope=col]{text-align:center}
 .map th span{display:inline-block;max-width:11rem;overflow:hidden;text-overflow:ellipsis;vertical-align:bottom}

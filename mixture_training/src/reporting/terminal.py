@@ -42,7 +42,7 @@ def _print_main(result: EvaluationResult, console: "Console") -> None:
     shown = _worth_printing(result)
     rows = [
         [
-            tables.label(name, entry),
+            tables.label(name.removeprefix("expert:") if name in result.references else name, entry),
             plus_minus(entry.quality),
             unit.tell(entry.cost),
             share(entry.gap_closed.value),

@@ -7,10 +7,12 @@ from typing import Literal
 
 from mixture_training.src.evaluation_result import EvaluationResult, Result
 from mixture_training.src.metrics.bootstrap import Interval
-from mixture_training.src.reporting.formats import number, share, share_with_interval, with_interval
+from mixture_training.src.reporting.formats import cost_unit, number, share, share_with_interval, with_interval
 
 #: Fewer instructions than this get a caution.
 _FEW = 30
+#: The policy that gives up no score for money.
+_BY_QUALITY = "quality"
 #: A method that sends one expert more than this share does not route.
 _ALL = 0.99
 #: The share of errors that is accepted where "better" is claimed of several methods.
@@ -69,6 +71,8 @@ def headline(result: EvaluationResult) -> Verdict:
     text += f"{_saving(result, entry)}."
     if result.instructions < _FEW:
         return Verdict(name, f"On {result.instructions} instructions, too few to tell: {text}", "open")
+    if result.policy != _BY_QUALITY:
+        return Verdict(name, f"{text}{_price(result, entry)}", "good" if gain.low > 0 else "open")
     return Verdict(name, text, _tone(gain))
 
 
@@ -164,6 +168,14 @@ def _saving(result: EvaluationResult, entry: Result) -> str:
     found = entry.intervals.get("cost_saving", Interval(saving, math.nan, math.nan))
     told = share_with_interval(found if saving >= 0 else Interval(-saving, -found.high, -found.low))
     return f"; at the quality of {result.best_single} it costs {told} {'less' if saving >= 0 else 'MORE'}"
+
+
+def _price(result: EvaluationResult, entry: Result) -> str:
+    """Return what is paid beside the best single expert, where a policy gives up score for it."""
+    unit, best = cost_unit(result), result.references["best_single"].cost
+    if not math.isfinite(entry.cost + best):
+        return ""
+    return f" Under {result.policy} it pays {unit.tell(entry.cost)} {unit.phrase} instead of {unit.tell(best)}."
 
 
 def _word(gain: Interval) -> str:
