@@ -270,6 +270,9 @@ def test_a_dearer_method_is_told_so():
     result = made_result(methods=1)
     entry = replace(result.methods["method 0"], cost_saving=-0.2, intervals={"cost_saving": around(-0.2, 0.1)})
     assert "it costs 20.0 % [10.0, 30.0] MORE" in words.headline(replace(result, methods={"m": entry})).text
+    open_ = replace(entry, intervals={"cost_saving": around(0.1, 0.2)})
+    told = words.headline(replace(result, methods={"m": open_})).text
+    assert "that it costs less at equal quality is not shown, 10.0 % [-10.0, 30.0]" in told
     silent = replace(entry, cost_saving=math.nan, intervals={})
     assert "costs" not in words.headline(replace(result, methods={"m": silent})).text
 
@@ -309,8 +312,10 @@ def test_cautions_name_what_flatters():
 def test_holm_takes_back_what_many_comparisons_gave():
     result = made_result(methods=2)
     methods = {name: replace(entry, p_holm=0.2) for name, entry in result.methods.items()}
-    first = next(words.verdicts(replace(result, methods=methods)))
-    assert "not so after correction for 2 methods" in first.text
+    corrected = replace(result, methods=methods)
+    for found in (next(words.verdicts(corrected)), words.headline(corrected)):
+        assert "not so after correction for 2 methods" in found.text
+        assert found.tone == "open"
 
 
 def diagnosed(**changes):

@@ -68,12 +68,12 @@ def headline(result: EvaluationResult) -> Verdict:
         f"{name} {_word(gain)} always asking {result.best_single}: mean score {number(entry.quality.value)} against "
         f"{number(best.value)}, a difference of {with_interval(gain, sign='+')}"
     )
-    text += f"{_saving(result, entry)}."
+    text += f"{_taken_back(result, entry)}{_saving(result, entry)}."
     if result.instructions < _FEW:
         return Verdict(name, f"On {result.instructions} instructions, too few to tell: {text}", "open")
     if result.policy != _BY_QUALITY:
         return Verdict(name, f"{text}{_price(result, entry)}", "good" if gain.low > 0 else "open")
-    return Verdict(name, text, _tone(gain))
+    return Verdict(name, text, "open" if _taken_back(result, entry) else _tone(gain))
 
 
 def verdicts(result: EvaluationResult) -> Iterator[Verdict]:
@@ -89,11 +89,8 @@ def verdicts(result: EvaluationResult) -> Iterator[Verdict]:
         if mixing is not None and math.isfinite(mixing.value):
             word = _word(mixing).removeprefix("is ")
             text += f"; along the cost curve {word} mixing single experts: AIQ {with_interval(mixing, sign='+')}"
-        if gain.low > 0 and entry.p_holm > _SIGNIFICANT:
-            text += (
-                f"; not so after correction for {len(result.methods)} methods compared (Holm, p = {entry.p_holm:.2f})"
-            )
-        yield Verdict(name, f"{text}.", _tone(gain))
+        back = _taken_back(result, entry)
+        yield Verdict(name, f"{text}{back}.", "open" if back else _tone(gain))
 
 
 def cautions(result: EvaluationResult) -> Iterator[str]:
@@ -160,12 +157,21 @@ def _without_methods(result: EvaluationResult) -> str:
     )
 
 
+def _taken_back(result: EvaluationResult, entry: Result) -> str:
+    """Return what correcting for the number of methods takes back of a gain that the interval shows."""
+    if entry.vs_best_single.low > 0 and entry.p_holm > _SIGNIFICANT:
+        return f"; not so after correction for {len(result.methods)} methods compared (Holm, p = {entry.p_holm:.2f})"
+    return ""
+
+
 def _saving(result: EvaluationResult, entry: Result) -> str:
     """Return what the same quality costs, if costs are known and it is reached."""
     saving = entry.cost_saving
     if not math.isfinite(saving):
         return ""
     found = entry.intervals.get("cost_saving", Interval(saving, math.nan, math.nan))
+    if found.low <= 0 <= found.high:
+        return f"; that it costs less at equal quality is not shown, {share_with_interval(found)}"
     told = share_with_interval(found if saving >= 0 else Interval(-saving, -found.high, -found.low))
     return f"; at the quality of {result.best_single} it costs {told} {'less' if saving >= 0 else 'MORE'}"
 
