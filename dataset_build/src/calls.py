@@ -99,11 +99,13 @@ class _Call:
         endpoint = self._endpoint
         if endpoint is None:
             return await self._within_budget()
-        tokens = self._expected_tokens() if endpoint.counts_tokens else 0
+        tokens = endpoint.forecast.expect(self._expert.estimate(self._instruction)) if endpoint.counts_tokens else 0
         try:
             epoch = await endpoint.enter(tokens, is_probe=self._is_probe)
         except ExpertUnavailableError as held_back:
             return held_back
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
             result = await self._within_budget()
         except BaseException:
@@ -112,12 +114,12 @@ class _Call:
         if isinstance(result, ExpertError):
             endpoint.leave(epoch, result, is_probe=self._is_probe)
         else:
-            used = (result.prompt_tokens or 0) + (result.completion_tokens or 0)
-            endpoint.leave(epoch, None, more_tokens=used - tokens if tokens and used else 0.0)
+            read, written = result.prompt_tokens or 0, result.completion_tokens or 0
+            more = read + written - tokens if tokens and read + written else 0.0
+            if written:
+                endpoint.forecast.learn(written)
+            endpoint.leave(epoch, None, more_tokens=more, took_s=clock() - started)
         return result
-
-    def _expected_tokens(self) -> int:
-        return self._expert.estimate(self._instruction).prompt_tokens
 
     async def _within_budget(self) -> Response | ExpertError:
         budget = self._budget

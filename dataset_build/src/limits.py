@@ -17,6 +17,7 @@ from dataset_build.src.errors import ExpertError, ExpertUnavailableError
 
 if TYPE_CHECKING:
     from dataset_build.src.experts.base import Expert
+    from dataset_build.src.records import CallEstimate
 
 #: Calls in flight at first; every success adds one until the endpoint first protests.
 START_LEVEL = 8
@@ -24,6 +25,8 @@ START_LEVEL = 8
 SHARE_WINDOW = 64
 #: A share of protests up to this is noise: fewer calls in flight would not lessen it.
 TOLERATED_SHARE = 0.1
+#: Calls that a moving mean of what calls take and write is over.
+MEAN_OVER = 16
 #: Tries that fail one after another, with no success between, before a breaker opens.
 TRIES_UNTIL_OPEN = 10
 #: Seconds an open breaker waits before it lets one call through; doubled each time that call fails.
@@ -153,6 +156,8 @@ class CircuitBreaker:
         self._asked_s = 0.0
         self.is_fatal = False
         self.reason = ""
+        #: How often it has opened: who sees the number grow knows that others have gone away meanwhile.
+        self.openings = 0
 
     @property
     def is_open(self) -> bool:
@@ -191,8 +196,25 @@ class CircuitBreaker:
 
     def _open(self, problem: ExpertError) -> None:
         self.is_fatal = problem.kind in FATAL
+        self.openings += 1
         self._opened_at = self._clock()
         self._asked_s = problem.retry_after_s or 0.0
+
+
+class TokenForecast:
+    """How many tokens a call will use: what it reads, and as many to write as calls wrote before."""
+
+    def __init__(self) -> None:
+        self._mean: float | None = None
+
+    def expect(self, estimate: "CallEstimate") -> int:
+        """Return the tokens; before anything was written, the most that may be."""
+        written = estimate.most_completion_tokens if self._mean is None else round(self._mean)
+        return estimate.prompt_tokens + (written or 0)
+
+    def learn(self, written: int) -> None:
+        """Take note of what a call wrote."""
+        self._mean = written if self._mean is None else self._mean + (written - self._mean) / MEAN_OVER
 
 
 class Endpoint:
@@ -213,6 +235,7 @@ class Endpoint:
         self.level = AdaptiveLevel(limits.concurrency or most)
         self.breaker = CircuitBreaker(clock)
         self.counts_tokens = limits.tokens_per_minute is not None
+        self.forecast = TokenForecast()
         self._requests = RateLimit(limits.requests_per_minute, clock) if limits.requests_per_minute else None
         self._tokens = RateLimit(limits.tokens_per_minute, clock) if limits.tokens_per_minute else None
         self._clock = clock
@@ -220,6 +243,8 @@ class Endpoint:
         self._called = 0  # whose turn it is, and who do not know it yet
         self._paused_until = 0.0
         self._is_stopped = False
+        self._mean_s = 0.0  # that an answer takes
+        self._next_start = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -241,7 +266,7 @@ class Endpoint:
         if self._running + self._called >= int(self.level.level):
             await self._turn(is_probe)
         self._running += 1
-        if self._requests is not None or self._tokens is not None or self._paused_until:
+        if self._requests is not None or self._tokens is not None or self._paused_until or self._is_spaced:
             try:
                 await self._wait_for_rate(tokens)
                 self._check(is_probe)
@@ -250,6 +275,11 @@ class Endpoint:
                 self._wake()
                 raise
         return self.level.epoch
+
+    @property
+    def _is_spaced(self) -> bool:
+        """Whether calls start one after the other: two at once may be one too many for who has protested."""
+        return self.level.epoch > 0 and self._mean_s > 0.0
 
     async def _turn(self, is_probe: bool) -> None:
         """Wait in the queue until there is room."""
@@ -273,6 +303,10 @@ class Endpoint:
             self._requests.book(1.0) if self._requests else 0.0,
             self._tokens.book(tokens) if self._tokens else 0.0,
         )
+        if self._is_spaced:
+            start = max(self._clock(), self._next_start)
+            self._next_start = start + self._mean_s / self.level.level
+            pause = max(pause, start - self._clock())
         if pause > 0.0:
             await asyncio.sleep(pause)
         while (pause := self._paused_until - self._clock()) > 0.0 and not (self.breaker.is_open or self._is_stopped):
@@ -292,7 +326,13 @@ class Endpoint:
             )
 
     def leave(
-        self, epoch: int, problem: ExpertError | None, *, more_tokens: float = 0.0, is_probe: bool = False
+        self,
+        epoch: int,
+        problem: ExpertError | None,
+        *,
+        more_tokens: float = 0.0,
+        is_probe: bool = False,
+        took_s: float | None = None,
     ) -> None:
         """Give the turn back and take note of how the try went.
 
@@ -301,6 +341,7 @@ class Endpoint:
             problem: What went wrong, or None.
             more_tokens: Tokens used beyond those that `enter` was told.
             is_probe: As for `enter`.
+            took_s: Seconds the try took.
         """
         was_in_use = self._running + self._called >= int(self.level.level)
         self._running -= 1
@@ -309,6 +350,8 @@ class Endpoint:
         if problem is None or problem.kind in OF_THE_INSTRUCTION:
             self.breaker.succeeded()
             self.level.succeeded(was_in_use=was_in_use)
+            if took_s is not None:
+                self._mean_s = took_s if not self._mean_s else self._mean_s + (took_s - self._mean_s) / MEAN_OVER
         else:
             if problem.kind in CONGESTION:
                 self.level.protested(epoch)

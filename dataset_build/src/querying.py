@@ -252,12 +252,19 @@ class Querying:
             is_durable.set_result(None)
 
     async def _collect(self, expert: Expert, endpoint: Endpoint) -> None:
-        """Ask one expert everything, and once more what failed."""
+        """Ask one expert everything, and what failed again for as long as that leaves less of it."""
         try:
-            everything = Round(self._unanswered(expert, asks_again=True))
-            if await self._ask_round(expert, endpoint, everything, may_repeat=False) and self._failures[expert.name]:
-                what_failed = Round(self._unanswered(expert, asks_again=False))
-                await self._ask_round(expert, endpoint, what_failed, may_repeat=True)
+            failed_before: float | None = None
+            while True:
+                is_first = failed_before is None
+                until_now = self._failures[expert.name]
+                waiting = Round(self._unanswered(expert, asks_again=is_first))
+                if not await self._ask_round(expert, endpoint, waiting, may_repeat=not is_first):
+                    return
+                failed_now = self._failures[expert.name] - until_now
+                if not failed_now or (failed_before is not None and failed_now >= failed_before):
+                    return
+                failed_before = failed_now
         finally:
             self._at_work.discard(expert.name)
 
@@ -276,6 +283,7 @@ class Querying:
         self, expert: Expert, endpoint: Endpoint, waiting: Iterator[tuple[Instruction, bool]], may_repeat: bool
     ) -> None:
         kept: asyncio.Future[None] | None = None
+        openings = endpoint.breaker.openings
         for instruction, has_failed in waiting:
             try:
                 response = await call_expert(
@@ -296,7 +304,7 @@ class Querying:
             if kept is not None:  # durable long since, unless the answer took no time
                 await asyncio.shield(kept)
             kept = self._keep(response, is_repeat=may_repeat and has_failed)
-            if endpoint.breaker.is_open:
+            if endpoint.breaker.openings != openings:  # the others have left: all start again together
                 break
         if kept is not None:
             await asyncio.shield(kept)

@@ -24,8 +24,10 @@ from dataset_build.src.limits import (
     Endpoint,
     Limits,
     RateLimit,
+    TokenForecast,
     endpoints_of,
 )
+from dataset_build.src.records import CallEstimate
 
 
 class Clock:
@@ -448,6 +450,39 @@ def test_a_pause_that_the_endpoint_asked_for_holds_for_everyone_who_comes(monkey
 
     run(work())
     assert slept == [7.0]
+
+
+def test_once_an_endpoint_has_protested_calls_start_one_after_the_other(monkeypatch: pytest.MonkeyPatch):
+    slept = []
+    clock = Clock()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 6))
+
+    async def work():
+        endpoint = Endpoint("e", most=16, clock=clock)
+        endpoint.leave(await endpoint.enter(), None, took_s=2.0)
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        for _ in range(3):
+            endpoint.leave(await endpoint.enter(), None, took_s=2.0)
+        assert slept == []
+        await fail(endpoint, times=1, kind="rate_limit")
+        for _ in range(3):
+            await endpoint.enter()
+        between = 2.0 / endpoint.level.level
+        assert slept == pytest.approx([between, 2 * between])
+
+    run(work())
+
+
+def test_a_call_is_expected_to_write_at_most_at_first_and_then_as_much_as_calls_wrote():
+    forecast = TokenForecast()
+    estimate = CallEstimate(prompt_tokens=100, most_prompt_tokens=120, most_completion_tokens=1000)
+    assert forecast.expect(estimate) == 1100
+    for _ in range(200):
+        forecast.learn(50)
+    assert forecast.expect(estimate) == 150
+    assert TokenForecast().expect(CallEstimate(100, 120, None)) == 100
 
 
 def test_experts_of_one_endpoint_keep_the_strictest_of_their_limits():

@@ -2,12 +2,13 @@ import asyncio
 import os
 import signal
 import threading
+from collections import Counter
 
 import pytest
 
-from dataset_build.src import calls, querying
+from dataset_build.src import calls, limits, querying
 from dataset_build.src.config import BuildConfig
-from dataset_build.src.errors import DataError, EarlyStopError, ExpertRefusedError
+from dataset_build.src.errors import DataError, EarlyStopError, ExpertRefusedError, ExpertUnavailableError
 from dataset_build.src.experts.base import Expert
 from dataset_build.src.experts.echo import EchoExpert
 from dataset_build.src.instruction_store import InstructionStore
@@ -182,3 +183,69 @@ def test_querying_works_outside_the_main_thread(tmp_path):
         thread.start()
         thread.join()
         assert count_answered(instructions(3), [EchoExpert("echo")], store) == 3
+
+
+class Spaced(Expert):
+    """Takes one call every so many seconds, and turns away what comes sooner, without saying how long to wait."""
+
+    def __init__(self, every_s):
+        super().__init__("spaced")
+        self._every_s, self._free_at = every_s, 0.0
+        self.now, self.overlaps = 0, []
+
+    async def answer(self, instruction):
+        now = asyncio.get_running_loop().time()
+        if now < self._free_at:
+            raise ExpertUnavailableError("too many requests", expert=self.name, kind="rate_limit")
+        self._free_at = now + self._every_s
+        self.now += 1
+        self.overlaps.append(self.now)
+        await asyncio.sleep(20 * self._every_s)
+        self.now -= 1
+        return Answer("x")
+
+
+def test_after_a_breaker_opened_and_a_call_in_flight_closed_it_all_workers_come_back(store, monkeypatch):
+    monkeypatch.setattr(limits, "FIRST_COOL_DOWN_S", 0.02)
+    expert = Spaced(0.002)
+    query(instructions(300), [expert], store, concurrency=32)
+    assert count_answered(instructions(300), [expert], store) == 300
+    assert max(expert.overlaps[200:]) >= 3
+
+
+class Late(Expert):
+    """Fails the first tries of an instruction, as many as its number's last digit modulo three."""
+
+    def __init__(self):
+        super().__init__("late")
+        self.tries = Counter()
+
+    async def answer(self, instruction):
+        self.tries[instruction.id] += 1
+        if self.tries[instruction.id] <= int(instruction.id[-1]) % 3:
+            raise ExpertUnavailableError("not yet", expert=self.name, kind="server")
+        return Answer("x")
+
+
+def test_what_failed_is_asked_again_for_as_long_as_that_leaves_less_of_it(store):
+    expert = Late()
+    query(instructions(40), [expert], store, retries=0, concurrency=4)
+    assert count_answered(instructions(40), [expert], store) == 40
+    assert max(expert.tries.values()) == 3
+
+
+class Never(Late):
+    """Fails every second instruction for ever."""
+
+    async def answer(self, instruction):
+        self.tries[instruction.id] += 1
+        if int(instruction.id[-1]) % 2:
+            raise ExpertUnavailableError("no", expert=self.name, kind="server")
+        return Answer("x")
+
+
+def test_what_fails_for_ever_is_asked_once_more_and_left(store):
+    expert = Never()
+    query(instructions(20), [expert], store, retries=0, concurrency=1)
+    assert count_answered(instructions(20), [expert], store) == 10
+    assert max(expert.tries.values()) == 2

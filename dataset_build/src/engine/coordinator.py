@@ -299,7 +299,11 @@ class Coordinator:
             self._probes.pop(name, None)
         problem = None if message.problem is None else message.problem.as_error(name)
         self._endpoints[name].leave(
-            epoch, problem, more_tokens=message.more_tokens, is_probe=is_probe and problem is not None
+            epoch,
+            problem,
+            more_tokens=message.more_tokens,
+            is_probe=is_probe and problem is not None,
+            took_s=message.took_s,
         )
 
     async def _reserve(self, session: _Session, message: Reserve) -> Reply:

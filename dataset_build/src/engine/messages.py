@@ -56,6 +56,7 @@ class Leave:
     epoch: int
     problem: Problem | None
     more_tokens: float
+    took_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,11 +169,17 @@ class SharedEndpoint(Endpoint):
         return reply.epoch
 
     def leave(
-        self, epoch: int, problem: ExpertError | None, *, more_tokens: float = 0.0, is_probe: bool = False
+        self,
+        epoch: int,
+        problem: ExpertError | None,
+        *,
+        more_tokens: float = 0.0,
+        is_probe: bool = False,
+        took_s: float | None = None,
     ) -> None:
         """Give the turn back and tell how the try went."""
         told = None if problem is None else Problem.of(problem)
-        self._session.post(Leave(self.name, epoch, told, more_tokens))
+        self._session.post(Leave(self.name, epoch, told, more_tokens, took_s))
 
     def release(self) -> None:
         """Give the turn of a call back that was dropped."""
