@@ -38,6 +38,7 @@ STACK = "stack"
 #: What is tried, the cheapest to fit first: (candidate, rough seconds a fold on 1,000 rows, power of the rows).
 CANDIDATES: tuple[tuple[Candidate, float, float], ...] = (
     (Candidate("linear", "features"), 0.02, 1.0),
+    (Candidate("hierarchical", "features", (("residual", "kernel"),)), 0.9, 1.0),
     (Candidate("linear", "static+tfidf+features"), 0.15, 1.0),
     (Candidate("hierarchical", "static+tfidf+features", (("residual", "ridge"),)), 0.8, 1.0),
     (Candidate("linear", "minilm+tfidf+features"), 0.2, 1.0),
@@ -55,6 +56,8 @@ CANDIDATES: tuple[tuple[Candidate, float, float], ...] = (
 MOST_ROWS = 20_000
 #: Trade-offs at which routing is judged, beside `quality`.
 TRADE_OFFS = 7
+#: Trade-offs differ by at least this factor.
+APART = 1.5
 #: Two ways to route whose times differ by less than this factor are equally fast.
 AS_FAST = 1.5
 #: Where fewer of the cells than this are known, routing cannot be judged, and the error of the scores decides.
@@ -67,8 +70,8 @@ class Trial:
 
     Attributes:
         name: The candidate.
-        value: Mean of score − λ · cost of the chosen expert over the trade-offs tried; minus the mean squared error
-            where too few scores are known.
+        value: Score − λ · cost of the chosen expert, half at λ = 0 and half over the other trade-offs; minus the mean
+            squared error where too few scores are known.
         behind: How far that is behind the best, paired.
         standard_error: Of `behind`.
         quality: Mean score of the expert with the highest expected score.
@@ -167,6 +170,10 @@ class AutoClassifier(Classifier):
         """Return what the winner expects."""
         return self._stack.predict(texts)
 
+    def vectors_of(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the vectors of `texts` by the first of the encoders, (n, d)."""
+        return self._stack.vectors_of(texts)
+
     def save(self, folder: Path) -> dict[str, Any]:
         """Write what was chosen, and the table of what was tried."""
         return {
@@ -243,23 +250,27 @@ def choose(
 
 
 def row_values(predicted: FloatArray, data: TrainingData) -> FloatArray:
-    """Return what routing each row by these expected scores is worth, the mean over the trade-offs, (n,).
+    """Return what routing each row by these expected scores is worth, (n,): half at `quality`, half at the trade-offs.
 
-    Where too few scores are known it is minus the row's mean squared error; a row without any is NaN.
+    Costs are taken as known: what is judged are the scores. Where too few scores are known it is minus the row's mean
+    squared error; a row without any is NaN.
     """
     known = ~np.isnan(data.scores)
     if known.mean() < ENOUGH_KNOWN:
         errors = np.where(known, (predicted - data.scores) ** 2, 0.0).sum(axis=1)
         return np.where(known.any(axis=1), -errors / np.maximum(known.sum(axis=1), 1), np.nan)
     means = known_means(data.costs)
-    expected = np.nan_to_num(means, nan=0.0 if np.isnan(means).all() else float(np.nanmax(means)))
-    paid = np.where(np.isnan(data.costs), expected, data.costs)
+    usual = np.nan_to_num(means, nan=0.0 if np.isnan(means).all() else float(np.nanmax(means)))
+    paid = np.where(np.isnan(data.costs), usual, data.costs)
+    weights = trade_offs(data)
     values = []
-    for weight in trade_offs(data):
-        utility = np.round(predicted - weight * expected, 12)
-        chosen = np.lexsort((np.broadcast_to(expected, utility.shape), -utility), axis=-1)[:, 0]
+    for weight in weights:
+        utility = np.round(predicted - weight * paid, 12)
+        chosen = np.lexsort((paid, -utility), axis=-1)[:, 0]
         values.append(pick(data.scores, chosen) - weight * pick(paid, chosen))
-    return np.asarray(np.mean(values, axis=0), dtype=np.float64)
+    if len(weights) == 1:
+        return values[0]
+    return np.asarray(0.5 * values[0] + 0.5 * np.mean(values[1:], axis=0), dtype=np.float64)
 
 
 def trade_offs(data: TrainingData) -> FloatArray:
@@ -268,5 +279,8 @@ def trade_offs(data: TrainingData) -> FloatArray:
     usable = ~(np.isnan(scores) | np.isnan(costs))
     if usable.sum() < 2:
         return np.zeros(1)
-    inner = cost_weights(scores[usable][None], costs[usable][None], count=TRADE_OFFS)
-    return np.unique(np.append(inner, 0.0))
+    kept = [0.0]
+    for weight in cost_weights(scores[usable][None], costs[usable][None], count=TRADE_OFFS):
+        if weight > kept[-1] * APART:
+            kept.append(float(weight))
+    return np.array(kept)
