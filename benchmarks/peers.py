@@ -101,7 +101,7 @@ PEERS = {
             "litellm",
             "run_litellm.py",
             ("complexity_router", "complexity_router heuristic_v2"),
-            (),
+            ("numpy",),
             ("auto_router: semantic-router underneath, in a release whose names 1.x no longer has",),
         ),
     )
@@ -144,6 +144,7 @@ def main() -> None:
     parser.add_argument(
         "--extra_index_url", default="", help="where pip finds a torch without CUDA, if not on its index"
     )
+    parser.add_argument("--reuse", action="store_true", help="keep the answers that an earlier run left in --work")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -162,7 +163,7 @@ def main() -> None:
             for method in peer.methods:
                 if not only or method in only:
                     tell(f"{Path(dataset).stem}: {peer.name} {method}")
-                    run.found.append(ask(peer, ready[peer.name], method, run.problem, args.timeout))
+                    run.found.append(ask(peer, ready[peer.name], method, run.problem, args.timeout, args.reuse))
         judged = judge(run.data, run.found, seed=args.seed)
         (run.problem / "table.json").write_text(json.dumps(judged.as_json(), indent=1), encoding="utf-8")
         print(f"\n### {Path(dataset).stem}\n\n{markdown(judged)}", flush=True)
@@ -261,15 +262,19 @@ def write_problem(dataset: str, work: Path, seed: int) -> Run:
     return Run(data, folder)
 
 
-def ask(peer: Peer, ready: Installed | InstallError, method: str, problem: Path, timeout: float) -> Found:
-    """Return what one method answered, or what broke."""
+def ask(
+    peer: Peer, ready: Installed | InstallError, method: str, problem: Path, timeout: float, reuse: bool = False
+) -> Found:
+    """Return what one method answered, now or with `reuse` before, or what broke."""
     if isinstance(ready, InstallError):
         return Found(peer.name, "", method, {"broke": f"not installed: {ready}"})
     output = problem / f"{peer.name} {method.replace(':', ' ')}.json"
+    if reuse and output.exists():
+        return Found(peer.name, ready.version, method, json.loads(output.read_text(encoding="utf-8")))
     output.unlink(missing_ok=True)
     command = [str(ready.python), str(ADAPTERS / peer.adapter), str(problem), method, str(output)]
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONWARNINGS": "ignore"}
+    offline = {"HF_HUB_OFFLINE": "1", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "PYTHONWARNINGS": "ignore"}
     try:
         with output.with_suffix(".log").open("w", encoding="utf-8") as log:
             subprocess.run(

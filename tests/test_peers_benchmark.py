@@ -1,4 +1,4 @@
-"""The benchmark against other libraries, without installing any: what peers are told, and how their answers are judged."""
+"""The benchmark against other libraries, without installing any: what they are told, how answers are judged."""
 
 import importlib.util
 import json
@@ -27,23 +27,23 @@ def loaded(path: str) -> ModuleType:
     return sys.modules[name]
 
 
-@pytest.fixture()
+@pytest.fixture
 def table():
     return loaded("peers_table.py")
 
 
-@pytest.fixture()
+@pytest.fixture
 def exchange():
     return loaded("peers/exchange.py")
 
 
-@pytest.fixture()
+@pytest.fixture
 def peers(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
     return loaded("peers.py")
 
 
-@pytest.fixture()
+@pytest.fixture
 def data() -> TrainingData:
     """Two experts: `dear` is right on the first half of test, `cheap` on the second; `dear` is best on train."""
     train = np.array([[0.0, 1.0]] * 6 + [[1.0, 0.0]] * 4)

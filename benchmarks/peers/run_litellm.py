@@ -20,7 +20,6 @@ def route(problem: Problem, method: str) -> Answer:
     """Ask the rules; `complexity_router`, or with the classifier after it."""
     warnings.simplefilter("ignore")
     _, _, classifier = method.partition(" ")
-    started = time.perf_counter()
     tiers = dict(zip(TIERS, ladder(problem), strict=True))
     config: dict[str, Any] = {"tiers": tiers}
     if classifier:
@@ -32,6 +31,7 @@ def route(problem: Problem, method: str) -> Answer:
     smart = {"model": "auto_router/complexity_router", "complexity_router_config": config}
     models.append({"model_name": "smart-router", "litellm_params": smart})
     litellm: Foreign = import_module("litellm")
+    started = time.perf_counter()
     router = litellm.Router(model_list=models)
 
     async def choose(text: str) -> str:
