@@ -18,7 +18,7 @@ from mixture_training.src.report import print_report, to_dict, to_html, to_json,
 from mixture_training.src.reporting import words
 from mixture_training.src.reporting.axes import scale_of
 from mixture_training.src.reporting.formats import cost_unit, duration, share_with_interval, shortened, with_interval
-from mixture_training.src.reporting.labels import CHARACTER, LINE, Wanted, place
+from mixture_training.src.reporting.labels import LINE, Wanted, place, width_of
 from mixture_training.src.reporting.markup import escaped
 from mixture_training.src.reporting.style import STYLE
 from mixture_training.src.training_data import TrainingData
@@ -80,6 +80,7 @@ CASES = {
     "no costs": lambda: made_result(costs=False),
     "no methods": lambda: made_result(methods=0),
     "hostile": lambda: made_result(names=HOSTILE),
+    "other scripts": lambda: made_result(names=["模型一号", "نموذج", "मॉडल", "model 😀"]),
     "sixty experts": lambda: made_result(names=LONG, categories=2, methods=1),
     "nothing known": lambda: replace(
         made_result(),
@@ -167,7 +168,7 @@ def test_the_same_result_is_the_same_files(tmp_path):
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
 
 
-@pytest.mark.parametrize("case", ["hostile", "sixty experts", "one expert", "no costs", "bare"])
+@pytest.mark.parametrize("case", ["hostile", "other scripts", "sixty experts", "one expert", "no costs", "bare"])
 def test_the_picture_of_any_result_is_drawn(case, tmp_path):
     written = write_report(CASES[case](), tmp_path)
     assert written[3].read_bytes().startswith(b"\x89PNG")
@@ -418,12 +419,12 @@ def test_a_scale_keeps_every_value_in_its_place(values, logarithmic):
 
 @given(
     st.lists(
-        st.builds(Wanted, st.text("abc", min_size=1, max_size=20), st.floats(0, 500), st.floats(0, 300)), max_size=40
+        st.builds(Wanted, st.text("ab字", min_size=1, max_size=20), st.floats(0, 500), st.floats(0, 300)), max_size=40
     )
 )
 def test_no_label_lies_on_another_on_a_point_or_outside(wanted):
     placed = place(wanted, (0, 0, 500, 300), [(one.x, one.y) for one in wanted], [])
-    boxes = [(one.x, one.y + 3.5 - LINE, one.x + len(one.text) * CHARACTER, one.y + 3.5) for one in placed]
+    boxes = [(one.x, one.y + 3.5 - LINE, one.x + width_of(one.text), one.y + 3.5) for one in placed]
     for number, (left, top, right, bottom) in enumerate(boxes):
         assert 0 <= left < right <= 500 + 1e-6
         assert -1e-6 <= top < bottom <= 300 + 1e-6

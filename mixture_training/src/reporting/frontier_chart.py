@@ -10,7 +10,7 @@ from mixture_training.src.evaluation_result import EvaluationResult, Result
 from mixture_training.src.metrics.curves import Curve
 from mixture_training.src.reporting.axes import Scale, frame, scale_of, tell_round
 from mixture_training.src.reporting.formats import CostUnit, cost_unit, shortened, with_interval
-from mixture_training.src.reporting.labels import Wanted, dense, place
+from mixture_training.src.reporting.labels import Wanted, dense, place, width_of
 from mixture_training.src.reporting.markers import SHAPES, marker, method_class
 from mixture_training.src.reporting.markup import escaped, path, tag
 
@@ -203,7 +203,7 @@ def _labels(result: EvaluationResult, plane: _Plane, obstacles: Points, curves: 
     found = []
     for one in place(list(_wanted(result, plane)), inside, obstacles, lines):
         if one.is_far:
-            end = (one.x if one.x > one.point[0] else min(one.x + len(one.text) * 6, one.point[0]), one.y - 4)
+            end = (one.x if one.x > one.point[0] else min(one.x + width_of(one.text), one.point[0]), one.y - 4)
             found.append(tag("line", x1=one.point[0], y1=one.point[1], x2=end[0], y2=end[1], class_="leader"))
         found.append(tag("text", escaped(one.text), x=one.x, y=one.y))
     return tag("g", *found, class_="labels")

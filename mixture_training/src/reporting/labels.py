@@ -1,6 +1,7 @@
 """Labels beside points, placed so that none lies on another, on a point, or outside the chart."""
 
 import math
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,11 @@ def place(
     return placed
 
 
+def width_of(text: str) -> float:
+    """Return about how many pixels a text takes; characters of East Asian scripts are twice as wide."""
+    return CHARACTER * sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in text)
+
+
 def dense(line: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
     """Yield the points of a line and, between them, enough that no label slips through."""
     for (x1, y1), (x2, y2) in zip(line[:-1], line[1:], strict=True):
@@ -77,7 +83,7 @@ def dense(line: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
 
 
 def _candidates(label: Wanted) -> list[tuple[Box, float]]:
-    width = len(label.text) * CHARACTER
+    width = width_of(label.text)
     found = []
     for distance in _DISTANCES:
         for across, down in _DIRECTIONS:
