@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dataset_build import ConfigError
 from mixture_training.src.classifier import Classifier, Prediction, classifiers
+from mixture_training.src.encoders.base import Embeddings
 from mixture_training.src.encoders.factory import make_encoder
 from mixture_training.src.metrics.curves import cost_weights
 from mixture_training.src.metrics.references import known_means, pick
@@ -170,8 +171,8 @@ class AutoClassifier(Classifier):
         """Return what the winner expects."""
         return self._stack.predict(texts)
 
-    def vectors_of(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return the vectors of `texts` by the first of the encoders, (n, d)."""
+    def vectors_of(self, texts: Sequence[str]) -> Embeddings:
+        """Return the vectors of `texts` that predictions carry, (n, d)."""
         return self._stack.vectors_of(texts)
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -269,7 +270,7 @@ def row_values(predicted: FloatArray, data: TrainingData) -> FloatArray:
         chosen = np.lexsort((paid, -utility), axis=-1)[:, 0]
         values.append(pick(data.scores, chosen) - weight * pick(paid, chosen))
     if len(weights) == 1:
-        return values[0]
+        return np.asarray(values[0], dtype=np.float64)
     return np.asarray(0.5 * values[0] + 0.5 * np.mean(values[1:], axis=0), dtype=np.float64)
 
 

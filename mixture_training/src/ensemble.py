@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from mixture_training.src.classifier import Classifier, Prediction
+from mixture_training.src.encoders.base import Embeddings
 from mixture_training.src.stacking import (
     Candidate,
     Stack,
@@ -66,8 +64,8 @@ class EnsembleClassifier(Classifier):
         """Return the weighted means."""
         return self._stack.predict(texts)
 
-    def vectors_of(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Return the vectors of `texts` by the first of the encoders, (n, d)."""
+    def vectors_of(self, texts: Sequence[str]) -> Embeddings:
+        """Return the vectors of `texts` that predictions carry, (n, d)."""
         return self._stack.vectors_of(texts)
 
     def save(self, folder: Path) -> dict[str, Any]:

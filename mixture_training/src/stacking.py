@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from dataset_build import ConfigError
 from mixture_training.src.classifier import Prediction, classifiers
-from mixture_training.src.encoders.base import Encoder
+from mixture_training.src.encoders.base import Embeddings, Encoder
 from mixture_training.src.encoders.cache import encode_cached
-from mixture_training.src.encoders.factory import load_encoder, make_encoder, save_encoder
+from mixture_training.src.encoders.factory import load_encoder, make_encoder, part_names, save_encoder
 from mixture_training.src.training_data import FloatArray, TrainingData
 from mixture_training.src.vector_classifier import Encoded, VectorClassifier
 
@@ -120,10 +120,14 @@ def out_of_fold(
         known = np.flatnonzero(~np.isnan(means))
         filler = np.nanmean(learned.scores) if len(known) else 0.5
         learned = _with_experts(learned, known)
+        parts = _Parts(learned.texts, judged.texts)
         for encoder, group in _by_encoder(list(scores)):
             on_step(f"part {fold + 1} of {folds}: {encoder}")
-            fitted = make_encoder(encoder).fit(learned.texts)
-            seen, unseen = (Encoded(encode_cached(fitted, rows.texts), rows) for rows in (learned, judged))
+            vectors = [parts.vectors(part) for part in part_names(encoder)]
+            seen, unseen = (
+                Encoded(np.concatenate(side, axis=1), rows)
+                for side, rows in zip(zip(*vectors, strict=True), (learned, judged), strict=True)
+            )
             nothing = Encoded(seen.vectors[:0], learned.take([]))
             for candidate in group:
                 on_step(f"part {fold + 1} of {folds}: {candidate}")
@@ -138,6 +142,26 @@ def out_of_fold(
                 scores[candidate][inside] = filler
                 scores[candidate][np.ix_(inside, known)] = prediction.scores
     return {candidate: OutOfFold(found, spent[candidate]) for candidate, found in scores.items()}
+
+
+class _Parts:
+    """The vectors of some rows by each encoder that other encoders are put together from, each made once.
+
+    Args:
+        learned: Texts that encoders are fitted to.
+        judged: Texts that they are not fitted to.
+    """
+
+    def __init__(self, learned: Sequence[str], judged: Sequence[str]) -> None:
+        self._learned, self._judged = learned, judged
+        self._made: dict[str, tuple[Embeddings, Embeddings]] = {}
+
+    def vectors(self, name: str) -> tuple[Embeddings, Embeddings]:
+        """Return the vectors of the learned and of the judged texts, (n, d) each."""
+        if name not in self._made:
+            encoder = make_encoder(name).fit(self._learned)
+            self._made[name] = encode_cached(encoder, self._learned), encode_cached(encoder, self._judged)
+        return self._made[name]
 
 
 def _with_experts(data: TrainingData, columns: npt.NDArray[np.intp]) -> TrainingData:

@@ -38,6 +38,11 @@ def make_encoder(name: str) -> Encoder:
     )
 
 
+def part_names(name: str) -> list[str]:
+    """Return the names of the encoders that `name` puts side by side; itself alone where it is one."""
+    return [part.strip() for part in name.split("+")] if "+" in name and not Path(name).is_dir() else [name]
+
+
 def save_encoder(encoder: Encoder, folder: Path) -> dict[str, Any]:
     """Write a fitted encoder into `folder`, which is made, and return what `load_encoder` needs."""
     folder.mkdir()
