@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mixture_training.src.metrics.bootstrap import (
+    Resamples,
     bootstrap_weights,
     mean_interval,
     mean_intervals,
@@ -87,3 +88,32 @@ def test_the_interval_lies_within_the_values_and_around_the_mean(values):
 def test_adding_a_constant_moves_the_interval(values, shift):
     a, b = mean_interval(values, samples=100), mean_interval(values + shift, samples=100)
     assert (b.low, b.high) == pytest.approx((a.low + shift, a.high + shift), abs=1e-9)
+
+
+def test_resampled_sums_are_those_of_the_weights():
+    weights = np.vstack(list(bootstrap_weights(7, samples=50, seed=3)))
+    columns = np.random.default_rng(0).random((7, 4))
+    resamples = Resamples(7, samples=50, seed=3)
+    assert resamples.sums(columns) == pytest.approx(weights @ columns)
+    rows = np.array([5, 0, 2])
+    assert resamples.sums(columns[rows], rows) == pytest.approx(weights[:, rows] @ columns[rows])
+
+
+def test_resampled_groups_are_those_of_the_weights(monkeypatch):
+    monkeypatch.setattr("mixture_training.src.metrics.bootstrap._ROWS", 3)
+    weights = np.vstack(list(bootstrap_weights(9, samples=20, seed=1)))
+    resamples = Resamples(9, samples=20, seed=1)
+    groups = np.array([2, 0, -1, 1, 0, 0, 2, 0, 0])
+    counts = resamples.counts(groups, 4)
+    assert counts == pytest.approx(np.stack([weights[:, groups == group].sum(axis=1) for group in range(4)], axis=1))
+    order, values = np.array([8, 1, 0, 3, 5]), np.array([0.5, 0.25, 1.0, -1.0, 2.0])
+    counts, sums = resamples.group_sums(values, order, np.array([4, 5]))
+    assert counts == pytest.approx(np.stack([weights[:, order[:4]].sum(axis=1), weights[:, 5]], axis=1))
+    assert sums == pytest.approx(np.stack([weights[:, order[:4]] @ values[:4], weights[:, 5] * 2.0], axis=1))
+
+
+def test_too_many_weights_for_memory_are_fewer_resamples(monkeypatch):
+    monkeypatch.setattr("mixture_training.src.metrics.bootstrap._KEPT", 3000)
+    assert Resamples(10, samples=1000, seed=0).samples == 300
+    assert Resamples(1000, samples=1000, seed=0).samples == 200
+    assert Resamples(10, samples=0, seed=0).sums(np.ones((10, 2))).shape == (0, 2)

@@ -6,7 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mixture_training.src.metrics.curves import aiq, apgr, cost_weights, cpt, gap_curve, sweep
+from mixture_training.src.metrics.curves import (
+    GapCurve,
+    aiq,
+    aiqs,
+    apgr,
+    cost_weights,
+    cpt,
+    gap_curve,
+    promising_first,
+    sweep,
+    swept,
+)
+from mixture_training.src.metrics.references import hull
+from mixture_training.src.policy import CostWeightPolicy
 
 NAN = np.nan
 SCORES = np.array([[0.2, 1.0], [0.9, 1.0]])
@@ -117,3 +130,73 @@ def test_knowing_the_gain_is_at_least_as_good_as_any_guess(guess, weak, strong):
     if curve is not None and curve.recovered[-1] == pytest.approx(1.0):
         assert apgr(curve) <= apgr(best) + 1e-6
         assert 0 <= cpt(best, 0.8) <= cpt(curve, 0.8) + 1e-6 <= 1 + 2e-6
+
+
+def test_aiq_is_what_the_owners_code_gives():
+    """RouterBench's own hull and trapezoids gave .568 and .42 for these points, from no cost to 5."""
+    costs, qualities = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]), np.array([0.0, 0.3, 0.62, 0.6, 0.8, 0.78])
+    assert aiq(costs, qualities, lowest=0.0, highest=5.0) == pytest.approx(0.568)
+    assert aiq(np.array([2.0, 4.0]), np.array([0.5, 0.55]), lowest=0.0, highest=5.0) == pytest.approx(0.42)
+
+
+def test_apgr_and_cpt_are_what_the_owners_code_gives():
+    """RouteLLM's trapezoids and interpolation gave .708, 21.67 % and 50 % for these accuracies."""
+    accuracy = np.array([0.5, 0.62, 0.68, 0.72, 0.74, 0.75])
+    curve = GapCurve(np.linspace(0.0, 1.0, 6), (accuracy - 0.5) / 0.25)
+    assert apgr(curve) == pytest.approx(0.708)
+    assert cpt(curve, 0.5) == pytest.approx(0.2166667)
+    assert cpt(curve, 0.8) == pytest.approx(0.5)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=8),
+    st.integers(0, 5),
+    st.integers(6, 14),
+)
+def test_the_walked_hull_has_the_area_of_the_drawn_one(points, lowest, highest):
+    costs, qualities = (np.array(column, dtype=float) for column in zip(*points, strict=True))
+    line = hull(np.append(costs, 0.0), np.append(qualities, 0.0))
+    grid = np.linspace(lowest, highest, 20001)
+    drawn = np.interp(grid, line[:, 0], line[:, 1]).mean()
+    assert aiq(costs, qualities, lowest=lowest, highest=highest) == pytest.approx(drawn, abs=0.002)
+
+
+def test_many_curves_at_once_are_each_curve_alone():
+    rng = np.random.default_rng(0)
+    costs, qualities = rng.random((6, 5)), rng.random((6, 5))
+    costs[2, 3] = qualities[4, 0] = np.nan
+    qualities[5] = np.nan
+    low, high = np.full(6, 0.1), np.array([0.9, 0.9, 0.9, 0.9, 0.05, 0.9])
+    many = aiqs(costs, qualities, lowest=low, highest=high)
+    alone = [aiq(*one[:2], lowest=one[2], highest=one[3]) for one in zip(costs, qualities, low, high, strict=True)]
+    assert many.tolist() == pytest.approx(alone, nan_ok=True)
+    assert np.isnan(many).tolist() == [False] * 4 + [True] * 2
+
+
+def test_every_curve_can_have_as_many_points_as_another():
+    few = np.tile([[0.2, 1.0]], (50, 1))
+    assert len(cost_weights(few, np.tile([[1.0, 3.0]], (50, 1)), count=30, distinct=False)) == 30
+    assert len(cost_weights(few, np.tile([[1.0, 3.0]], (50, 1)), count=30)) < 30
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    arrays(np.float64, (5, 4), elements=st.integers(0, 3).map(lambda value: value / 4)),
+    arrays(np.float64, (5, 4), elements=st.integers(1, 3).map(float)),
+    st.sampled_from([0.0, 0.125, 0.5, 2.0]),
+)
+def test_a_curve_chooses_as_the_policy_does_ties_included(scores, costs, weight):
+    reached, paid = swept(scores, costs, scores, costs, weights=np.array([weight]))
+    chosen = CostWeightPolicy(weight).choose(scores, costs)
+    assert reached[:, 0].tolist() == scores[np.arange(5), chosen].tolist()
+    assert paid[:, 0].tolist() == costs[np.arange(5), chosen].tolist()
+
+
+@given(arrays(np.float64, 40, elements=UNIT), arrays(np.float64, 40, elements=st.just(0.0) | st.just(1.0)))
+def test_fewer_groups_end_where_ties_end(gain, strong):
+    gain = np.round(gain, 1)
+    order, ends = promising_first(gain, np.zeros(40), strong, groups=4)
+    assert len(ends) <= 4
+    assert ends[-1] == len(order) == 40
+    for end in ends[:-1]:
+        assert gain[order[end - 1]] > gain[order[end]]

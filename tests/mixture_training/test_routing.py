@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mixture_training.src.metrics.routing import gap_closed, regret, win_rate
+from mixture_training.src.metrics.routing import choice_entropy, gap_closed, regret, win_rate
 
 NAN = np.nan
 ROW = arrays(np.float64, 6, elements=st.floats(0, 1))
@@ -48,3 +48,18 @@ def test_win_rate_shares_sum_to_one_and_swap(a, b):
 @given(ROW, ROW)
 def test_regret_against_the_better_of_two_is_never_negative(a, b):
     assert regret(a, np.maximum(a, b)) >= 0
+
+
+def test_choice_entropy_by_hand():
+    assert choice_entropy(np.array([4.0, 0.0, 0.0])) == 0.0
+    assert choice_entropy(np.array([2.0, 2.0])) == pytest.approx(1.0)
+    assert choice_entropy(np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])).tolist() == pytest.approx([0.5, 1.0])
+    assert choice_entropy(np.array([3.0])) == 0.0
+    assert math.isnan(choice_entropy(np.zeros(2)))
+
+
+@given(arrays(np.float64, 5, elements=st.integers(0, 50).map(float)), st.permutations(range(5)))
+def test_choice_entropy_is_a_share_and_does_not_know_the_experts_by_name(counts, order):
+    if counts.sum():
+        assert 0 <= choice_entropy(counts) <= 1 + 1e-12
+        assert choice_entropy(counts[order]) == pytest.approx(choice_entropy(counts))
