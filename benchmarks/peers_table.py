@@ -117,7 +117,7 @@ def judge(data: TrainingData, found: Sequence[Found], *, seed: int = 0, samples:
             {key: value for key, value in one.answer.items() if key not in ("choices", "curve")},
         )
     ours = next((seen[_name(one)][0] for one in usable if (one.peer, one.method) == COMPARED), None)
-    limits = _range(prices, float(np.nanmean(seen["oracle"][0].costs)) if not np.isnan(prices).all() else math.nan)
+    limits = _range(prices, _mean(seen["oracle"][0].costs))
     lines = []
     for name, (what, answer) in seen.items():
         draws = {"seed": seed, "samples": samples}
@@ -127,9 +127,9 @@ def judge(data: TrainingData, found: Sequence[Found], *, seed: int = 0, samples:
                 quality=mean_interval(what.scores, **draws),
                 vs_best_single=None if what is single else paired_difference(what.scores, single.scores, **draws),
                 vs_ours=None if ours is None or what is ours else paired_difference(what.scores, ours.scores, **draws),
-                cost=_ratio(float(np.nanmean(what.costs)), float(np.nanmean(single.costs))),
+                cost=_ratio(_mean(what.costs), _mean(single.costs)),
                 aiq=aiq(what.points[:, 0], what.points[:, 1], lowest=limits[0], highest=limits[1]),
-                at_budget=_at_budget(what.points, float(np.nanmean(single.costs))),
+                at_budget=_at_budget(what.points, _mean(single.costs)),
                 cost_to_match=_cost_to_match(what.points, single),
                 answer=answer,
             )
@@ -142,8 +142,13 @@ def _name(one: Found) -> str:
     return f"{one.peer}: {one.method}"
 
 
+def _mean(values: FloatArray) -> float:
+    """Return the mean of what is known, NaN where nothing is."""
+    return float(known_means(values[:, None])[0])
+
+
 def _of(scores: FloatArray, costs: FloatArray) -> _Seen:
-    return _Seen(scores, costs, np.array([[np.nanmean(costs), np.nanmean(scores)]]))
+    return _Seen(scores, costs, np.array([[_mean(costs), _mean(scores)]]))
 
 
 def _seen(test: TrainingData, chosen: npt.NDArray[np.intp], curve: Sequence[Sequence[int]] = ()) -> _Seen:
@@ -170,10 +175,10 @@ def _at_budget(points: FloatArray, whole: float) -> tuple[float, ...]:
 
 def _cost_to_match(points: FloatArray, single: _Seen) -> float:
     line = hull(points[:, 0], points[:, 1])
-    wanted = float(np.nanmean(single.scores))
+    wanted = _mean(single.scores)
     if not len(line) or line[-1, 1] < wanted - 1e-12:
         return math.nan
-    return _ratio(float(np.interp(wanted, line[:, 1], line[:, 0])), float(np.nanmean(single.costs)))
+    return _ratio(float(np.interp(wanted, line[:, 1], line[:, 0])), _mean(single.costs))
 
 
 def _ratio(part: float, whole: float) -> float:

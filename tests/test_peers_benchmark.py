@@ -4,6 +4,7 @@ import importlib.util
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -104,6 +105,14 @@ def test_what_broke_is_a_row_of_the_table(table, data):
 def test_a_choice_without_a_score_is_left_out_of_the_mean(table, data):
     nobody = table.Found("p", "1", "m", {"choices": [1] * 5 + [-1] * 5})
     assert rows_of(table, data, nobody)["p: m"].quality.value == 1.0
+
+
+def test_unknown_costs_leave_the_qualities(table, data):
+    unpriced = replace(data, costs=np.full_like(data.costs, np.nan))
+    row = rows_of(table, unpriced, table.Found("p", "1", "m", {"choices": [1] * 5 + [0] * 5}))["p: m"]
+    assert row.quality.value == 1.0
+    assert math.isnan(row.cost)
+    assert math.isnan(row.aiq)
 
 
 def test_test_scores_are_never_written_for_a_peer(peers, exchange, data, tmp_path, monkeypatch):
