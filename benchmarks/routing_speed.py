@@ -18,7 +18,8 @@ import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -62,12 +63,12 @@ def speed(names: Sequence[str], rounds: int, data: TrainingData, *, with_peer: b
     recommenders = {name: Recommender(fit_router(data, LinearClassifier(encoder=name))) for name in names}
     texts = instructions(max(rounds, BATCH))
     calls: dict[str, Callable[[str], object]] = {
-        f"route, {name}": lambda text, r=recommender: r.recommend([text]) for name, recommender in recommenders.items()
+        f"route, {name}": partial(route_one, recommender) for name, recommender in recommenders.items()
     }
     for precision in ("int8", "fp32"):
         model = MiniLM.load(precision)
         ids = {text: np.array([model._tokenizer.encode(text).ids], dtype=np.int64) for text in texts[:rounds]}
-        calls[f"bare session, {precision}"] = lambda t, m=model, i=ids: m._session.run(None, {"input_ids": i[t]})
+        calls[f"bare session, {precision}"] = partial(run_session, model, ids)
     if with_peer:
         from sentence_transformers import SentenceTransformer
 
@@ -98,6 +99,16 @@ def speed(names: Sequence[str], rounds: int, data: TrainingData, *, with_peer: b
             wall_rate, cpu_rate = (round(statistics.median(column)) for column in zip(*rates, strict=True))
             figures = {"batch": n, "encoder": name, "call": what, "per_second": wall_rate}
             print(json.dumps({**figures, "per_cpu_second": cpu_rate}), flush=True)
+
+
+def route_one(recommender: Recommender, text: str) -> None:
+    """Route one instruction."""
+    recommender.recommend([text])
+
+
+def run_session(model: MiniLM, ids: Mapping[str, np.ndarray], text: str) -> None:
+    """Run the model on the tokens of a text."""
+    model._session.run(None, {"input_ids": ids[text]})
 
 
 def rate(call: Callable[[Sequence[str]], object], texts: Sequence[str]) -> tuple[float, float]:

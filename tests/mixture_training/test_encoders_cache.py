@@ -144,22 +144,28 @@ def test_a_file_too_large_by_itself_is_begun_anew(tmp_path):
 
 
 CODE = """
-import sys
-sys.path.insert(0, {tests!r})
+import sys, time
+sys.path.insert(0, sys.argv[1])
 from test_encoders_cache import Counting, encode_cached
-texts = [f"text {{number}}" for number in range(3000)]
-encoder = Counting()
-vectors = encode_cached(encoder, texts if {forward} else texts[::-1])
-assert vectors.tobytes() == Counting().encode(texts if {forward} else texts[::-1]).tobytes()
+texts = [f"text {number}" for number in range(3000)][:: int(sys.argv[2])]
+sys.stdout.write("ready\\n")
+sys.stdout.flush()
+sys.stdin.readline()
+assert encode_cached(Counting(), texts).tobytes() == Counting().encode(texts).tobytes()
 """
 
 
-def test_two_processes_can_fill_it_at_once(file):
-    processes = [
-        subprocess.Popen([sys.executable, "-c", CODE.format(tests=str(Path(__file__).parent), forward=forward)])
-        for forward in (True, False)
-    ]
-    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+def test_several_processes_can_fill_it_at_once(file):
+    command = [sys.executable, "-c", CODE, str(Path(__file__).parent)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([*command, order], **pipes) for order in ("1", "-1", "1")]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 3
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        assert process.communicate(timeout=60) == ("", "")  # no "not cached" among it
+        assert process.returncode == 0
     again = Counting()
     encode_cached(again, [f"text {number}" for number in range(3000)])
     assert again.asked == []

@@ -27,6 +27,8 @@ T = TypeVar("T")
 MOST_BYTES = 2 << 30
 #: Vectors fetched, and made durable, at a time.
 _PAGE = 500
+#: Seconds to wait for another process that writes.
+_PATIENCE_S = 30.0
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -138,13 +140,15 @@ class VectorStore:
         if self._file.exists():
             os.utime(self._file)  # the time of its last use, whatever SQLite writes and where
         _make_room(self._file.parent, self._most_bytes)
-        connection = sqlite3.connect(self._file, timeout=30.0)
+        # Whoever writes waits for their turn before they read, and nobody can then wait for another in a circle. The
+        # journal stays SQLite's usual one: several processes that switch a new file to another at once do fail.
+        connection = sqlite3.connect(self._file, timeout=_PATIENCE_S, isolation_level="IMMEDIATE")
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
-            )
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
+                )
         except BaseException:
             connection.close()
             raise
@@ -183,6 +187,6 @@ def _make_room(folder: Path, most_bytes: int) -> None:
 
 
 def _delete(file: Path) -> None:
-    for ending in ("", "-wal", "-shm"):
+    for ending in ("", "-journal"):
         with suppress(OSError):
             file.with_name(file.name + ending).unlink()
