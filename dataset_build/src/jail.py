@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from dataset_build.src.jail_records import NEEDED, JailError, JailReport, Limits, Outcome, report_of
@@ -113,6 +114,30 @@ class Jail:
     def __del__(self) -> None:
         if hasattr(self, "_socket"):  # else it was never begun
             self.close()
+
+    def check(self) -> None:
+        """Run a program that does nothing.
+
+        Raises:
+            JailError: not even that works here; the message says what to do.
+        """
+        try:
+            outcome = self.run({"program.py": ""})
+        except JailError as problem:
+            raise JailError(f"No program runs in the jail: {problem} {self._advice()}") from None
+        if outcome.exit_code != 0:
+            told = outcome.killed or (outcome.stderr.strip().splitlines() or [f"exit code {outcome.exit_code}"])[-1]
+            raise JailError(
+                f"No program runs in the jail; an empty one ended with: {told.rstrip('.')[:200]}. {self._advice()}"
+            )
+
+    def _advice(self) -> str:
+        return (
+            f"Programs run as another user, by {self.python[0]}; see that every user may read and execute it and the "
+            "folders it lies in (one below /root is not), or do not run as root."
+            if os.geteuid() == 0
+            else f"Programs are run by {self.python[0]}, which must be readable and work on its own."
+        )
 
     @property
     def python(self) -> list[str]:
@@ -278,7 +303,8 @@ class Jail:
 
     def _start(self) -> JailReport:
         self._ended = {}
-        paths = [os.path.abspath(path) for path in sys.path]  # the server works elsewhere
+        # The server works elsewhere, and without the hooks by which an editable installation finds its modules.
+        paths = [*(os.path.abspath(path) for path in sys.path), str(Path(__file__).parents[2])]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(

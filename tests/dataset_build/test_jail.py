@@ -157,6 +157,13 @@ def test_memory_of_all_processes_together_is_limited(jail: Jail) -> None:
     assert "MB" in str(run(jail, program, limits=Limits(wall_s=20, memory_mb=256)).killed)
 
 
+def test_memory_that_nobody_would_count_cannot_be_had(jail: Jail) -> None:
+    assert attempts(jail, "os.memfd_create('x')", "ctypes.CDLL(None).syscall(447, 0) < 0 and 1/0") == [
+        "PermissionError",
+        "ZeroDivisionError",
+    ]
+
+
 def test_the_number_of_processes_is_limited_and_a_fork_bomb_harms_nobody(jail: Jail) -> None:
     children = (
         "import os, time\ncount = 0\ntry:\n    for _ in range(200):\n        if os.fork() == 0:\n"
@@ -316,6 +323,32 @@ def test_programs_do_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None
     parent.wait()
     parent.stdout.close()
     assert gone(marker)
+
+
+def test_it_finds_itself_where_an_import_hook_found_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [path for path in sys.path if not (Path(path) / "dataset_build").is_dir()]  # as an editable install has it
+    monkeypatch.setattr(sys, "path", others)
+    with Jail(allow_weak=True) as made:
+        assert made.report.active
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["/usr/bin/no-such-python"], "No such file"),
+        ([jail_module._base_python(), "--no-such-option"], "Try"),
+    ],
+)
+def test_an_interpreter_that_cannot_be_used_in_the_jail_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, command: list[str], told: str
+) -> None:
+    monkeypatch.setattr(Jail, "python", command)
+    try:
+        made = Jail()
+    except JailError as reason:
+        pytest.skip(str(reason))
+    with made, pytest.raises(JailError, match=rf"No program runs in the jail.*{told}.*by {command[0]}"):
+        made.check()
 
 
 def test_the_report_names_every_protection_once() -> None:

@@ -85,9 +85,10 @@ class CodeTests(Scorer):
             weak_jail: Whether also where the machine cannot confine them well.
 
         Raises:
-            JailError: the machine cannot, and that was not allowed.
+            JailError: the machine cannot, and that was not allowed; or no program runs in the jail.
         """
-        Jail(allow_weak=weak_jail, packages=self._packages).close()
+        with Jail(allow_weak=weak_jail, packages=self._packages) as jail:
+            jail.check()
         self._is_allowed = True
         self._allow_weak = weak_jail
 
