@@ -230,6 +230,8 @@ def align(data: TrainingData, experts: tuple[str, ...]) -> TrainingData:
         costs=arrange(data.costs),
         latencies=arrange(data.latencies),
         descriptions=(),
+        prompt_tokens=None if data.prompt_tokens is None else arrange(data.prompt_tokens),
+        completion_tokens=None if data.completion_tokens is None else arrange(data.completion_tokens),
     )
 
 
