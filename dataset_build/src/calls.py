@@ -5,6 +5,7 @@ that failed together do not come back together.
 """
 
 import asyncio
+import math
 import random
 import threading
 import time
@@ -17,11 +18,14 @@ from dataset_build.src.budget import Budget, BudgetMetError, at_most_usd
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, ExpertUnavailableError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
 from dataset_build.src.limits import CIRCUIT_OPEN, LONGEST_RETRY_AFTER_S, Endpoint
-from dataset_build.src.records import Answer, Instruction, Response, Usage
+from dataset_build.src.records import MOST_TOKENS, Answer, Instruction, Response, Usage, is_count
 
 T = TypeVar("T")
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
+# Fields of an answer that are numbers.
+_COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
+_AMOUNTS = ("cost", "latency_s", "first_token_s")
 
 
 async def call_expert(
@@ -159,7 +163,7 @@ class _Call:
             problem: ExpertError = timed_out(expert, self._timeout_s)
         except ExpertError as failure:
             problem = failure
-        except Exception as crash:
+        except (Exception, SystemExit, KeyboardInterrupt) as crash:  # Ctrl-C is a signal that a build handles itself
             problem = crashed(expert, crash)
         self.latency_s = time.perf_counter() - started
         return problem
@@ -192,8 +196,9 @@ async def in_thread(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             result = work()
-        except BaseException as problem:
-            raised = RuntimeError(repr(problem)) if isinstance(problem, StopIteration) else problem
+        except BaseException as problem:  # what ends a thread, `sys.exit()` say, ends nothing else
+            is_plain = isinstance(problem, Exception) and not isinstance(problem, StopIteration)
+            raised = problem if is_plain else RuntimeError(repr(problem))
             settle: Callable[[], None] = lambda: future.set_exception(raised)  # noqa: E731
         else:
             settle = lambda: future.set_result(result)  # noqa: E731
@@ -218,6 +223,9 @@ def answered(expert: Expert, instruction: Instruction, answer: Answer, latency_s
     """
     if not isinstance(answer, Answer) or not isinstance(answer.text, str):
         raise ExpertCrashedError(f"returned {answer!r:.80}; an Answer with a text was expected", expert=expert.name)
+    wrong = what_is_wrong(answer)
+    if wrong is not None:
+        raise ExpertCrashedError(wrong, expert=expert.name)
     cost = answer.cost
     if cost is None:
         cost = expert.price.of_tokens(answer.prompt_tokens, answer.completion_tokens, answer.cached_tokens)
@@ -234,25 +242,48 @@ def answered(expert: Expert, instruction: Instruction, answer: Answer, latency_s
         cached_tokens=answer.cached_tokens,
         reasoning_tokens=answer.reasoning_tokens,
         first_token_s=answer.first_token_s,
-        tokens_estimated=answer.tokens_estimated,
-        samples=answer.samples,
+        tokens_estimated=bool(answer.tokens_estimated),
+        samples=tuple(answer.samples),
     )
+
+
+def what_is_wrong(answer: Answer) -> str | None:
+    """Return which field of an answer cannot be written down or counted, and why; None where all can."""
+    for name in _COUNTS:
+        value = getattr(answer, name)
+        if value is not None and not is_count(value):
+            return (
+                f"returned an Answer with {name}={value!r:.60}; a whole number from 0 to {MOST_TOKENS:,} was expected"
+            )
+    for name in _AMOUNTS:
+        value = getattr(answer, name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 <= value < math.inf):
+            return f"returned an Answer with {name}={value!r:.60}; a finite number of at least 0 was expected"
+    for name in ("model", "finish_reason"):
+        value = getattr(answer, name)
+        if value is not None and not isinstance(value, str):
+            return f"returned an Answer with {name}={value!r:.60}; a text or None was expected"
+    if not isinstance(answer.samples, tuple | list) or not all(isinstance(one, str) for one in answer.samples):
+        return f"returned an Answer with samples={answer.samples!r:.60}; texts were expected"
+    return None
 
 
 def failed(expert: Expert, instruction: Instruction, problem: ExpertError, latency_s: float | None = None) -> Response:
     """Return a failure as a response; it has a cost only where the endpoint said what it charges for it."""
-    if problem.usage is None:
+    usage = problem.usage
+    if usage is None:
         return Response(instruction.id, expert.name, error=problem.as_field(), latency_s=latency_s)
     return Response(
         instruction.id,
         expert.name,
         error=problem.as_field(),
         latency_s=latency_s,
-        cost=cost_of(expert, problem.usage),
-        prompt_tokens=problem.usage.prompt_tokens,
-        completion_tokens=problem.usage.completion_tokens,
-        cached_tokens=problem.usage.cached_tokens,
-        reasoning_tokens=problem.usage.reasoning_tokens,
+        cost=cost_of(expert, usage),
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
     )
 
 
@@ -268,6 +299,6 @@ def timed_out(expert: Expert, seconds: float) -> ExpertUnavailableError:
     )
 
 
-def crashed(expert: Expert, crash: Exception) -> ExpertCrashedError:
+def crashed(expert: Expert, crash: BaseException) -> ExpertCrashedError:
     """Return an expert's own exception as an error of the tree."""
     return ExpertCrashedError(f"{type(crash).__name__}: {crash}", expert=expert.name)

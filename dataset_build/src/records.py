@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 SPLITS = ("train", "validation", "test")
@@ -48,7 +48,15 @@ _SAME_MODEL = re.compile(r"[-@:_](\d{3,}|v\d|latest|preview|exp|q\d|fp\d|bf16|gg
 #: How a tool's answer begins that says it cannot do what is asked; such an answer scores 0.
 CANNOT_ANSWER = "I cannot answer this:"
 
+#: The most tokens that a call is believed to have: whole numbers up to here survive every file format.
+MOST_TOKENS = 2**53 - 1
+
 REQUIRED_COLUMNS = ("instruction", "expert", "score")
+
+
+def is_count(value: object) -> bool:
+    """Return whether `value` is a number of tokens that a call can have: whole, not negative, not absurd."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
 
 
 def storable(text: str) -> str:
@@ -166,12 +174,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens one call is billed for; the fields are those of `Answer`."""
+    """Tokens one call is billed for; the fields are those of `Answer`. What is no count is None."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for field_ in fields(self):
+            if not is_count(getattr(self, field_.name)):
+                object.__setattr__(self, field_.name, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dataset_build.src.calls import what_is_wrong
 from dataset_build.src.errors import (
     ConfigError,
     ExpertCrashedError,
@@ -24,7 +25,7 @@ from dataset_build.src.errors import (
     MissingDependencyError,
 )
 from dataset_build.src.experts.base import ToolExpert
-from dataset_build.src.records import Instruction, Response
+from dataset_build.src.records import Answer, Instruction, Response
 from dataset_build.src.worker_process import WARM_UP_S
 
 #: Seconds after its deadline in which a worker may still report the timeout itself, before it is killed.
@@ -291,4 +292,6 @@ class WorkerPool:
     def _response(job: Job, result: dict[str, Any]) -> Response:
         if "missing" in result:
             raise MissingDependencyError(result["missing"])
+        if "error" not in result and (wrong := what_is_wrong(Answer(**result))) is not None:
+            result = {"error": ExpertCrashedError(wrong, expert=job.expert.name).as_field()}
         return Response(job.instruction.id, job.expert.name, **result)

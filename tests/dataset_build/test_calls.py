@@ -8,7 +8,7 @@ from dataset_build.src.calls import call_expert, in_thread, pause_s
 from dataset_build.src.errors import ExpertRefusedError
 from dataset_build.src.experts.base import Expert
 from dataset_build.src.experts.echo import EchoExpert
-from dataset_build.src.records import Answer, Instruction, Price
+from dataset_build.src.records import Answer, Instruction, Price, Usage
 from tests.dataset_build.sample_experts import Batched, Moody, Trouble
 
 
@@ -103,3 +103,59 @@ def test_work_in_a_thread_passes_on_what_it_raises():
         asyncio.run(raising(KeyError("k")))
     with pytest.raises(RuntimeError, match="StopIteration"):
         asyncio.run(raising(StopIteration()))
+
+
+ABSURD = [
+    {"prompt_tokens": 10**30},
+    {"prompt_tokens": 2**53},
+    {"completion_tokens": -1},
+    {"cached_tokens": True},
+    {"reasoning_tokens": 1.5},
+    {"cost": float("nan")},
+    {"cost": float("inf")},
+    {"cost": -5},
+    {"cost": "1"},
+    {"latency_s": -0.1},
+    {"first_token_s": float("nan")},
+    {"model": 3},
+    {"finish_reason": {"a": 1}},
+    {"samples": ("a", 2)},
+    {"samples": "ab"},
+]
+
+
+@pytest.mark.parametrize("fields", ABSURD, ids=str)
+def test_an_answer_that_cannot_be_written_down_or_counted_is_a_crash_that_names_the_field(fields):
+    found = ask(Wrong(Answer("a", **fields)))
+    assert found.error_kind == "crash"
+    assert f"{next(iter(fields))}=" in found.error
+    assert (found.cost, found.prompt_tokens) == (None, None)
+
+
+def test_the_usage_of_a_failure_counts_only_where_it_is_a_number_of_tokens():
+    problem = ExpertRefusedError("no", expert="wrong", usage=Usage(10**30, -2, 5, 1))
+    assert problem.usage == Usage(None, None, 5, 1)
+    found = ask(Wrong(problem))
+    assert (found.cost, found.prompt_tokens, found.cached_tokens) == (0.0, None, 5)
+
+
+@pytest.mark.parametrize("leaving", [SystemExit(3), KeyboardInterrupt()])
+def test_code_that_wants_to_end_the_process_ends_its_call(leaving):
+    class Leaving(Expert):
+        async def answer(self, instruction):
+            raise leaving
+
+    class LeavingBatch(Batched):
+        def answer_batch(self, instructions):
+            raise leaving
+
+    assert ask(Leaving("leaving")).error.startswith(f"crash: {type(leaving).__name__}")
+    assert type(leaving).__name__ in ask(LeavingBatch()).error
+
+
+def test_a_thread_that_raises_a_cancellation_cancels_nothing():
+    def work():
+        raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="CancelledError"):
+        asyncio.run(in_thread(work))

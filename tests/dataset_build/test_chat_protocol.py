@@ -51,6 +51,12 @@ def test_a_completion_without_messages_is_read_too():
     assert read(body({"text": " Paris", "finish_reason": "stop"})).texts == [" Paris"]
 
 
+@pytest.mark.parametrize("absurd", [10**30, 2**53, -1, True, 1.5, "9"])
+def test_a_number_of_tokens_that_no_call_has_is_not_reported(absurd: object):
+    assert read(body(choice(), usage={"prompt_tokens": absurd, "completion_tokens": 2})).usage == Usage(None, 2)
+    assert read(body(choice(), usage={"prompt_tokens": absurd, "completion_tokens": absurd})).usage is None
+
+
 def test_content_in_parts_and_a_models_own_refusal_are_texts():
     parts = [{"type": "text", "text": "a"}, {"type": "thinking"}, {"type": "text", "text": "b"}]
     assert read(body(choice(parts))).texts == ["ab"]

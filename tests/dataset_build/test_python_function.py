@@ -45,6 +45,10 @@ FUNCTIONS = """
     def refuse(text): raise CannotAnswerError("not mine")
     def filtered(text): raise ExpertRefusedError("no", expert="other", kind="content_filter")
     def late(text): raise TimeoutError("late")
+    def leave(text): raise SystemExit(3)
+    async def leaves(text): raise SystemExit(3)
+    async def interrupts(text): raise KeyboardInterrupt
+    def letters(text): return {"text": text, "samples": "ab"}
     def reset(text): raise ConnectionResetError
     constant = 3
 """
@@ -142,6 +146,9 @@ def test_prices_are_per_call_per_token_or_per_core_hour(make: Callable[..., Pyth
         ("textless", "crash", False),
         ("crash", "crash", False),
         ("stop", "crash", False),
+        ("leave", "crash", False),
+        ("leaves", "crash", False),
+        ("interrupts", "crash", False),
         ("filtered", "content_filter", False),
         ("late", "timeout", True),
         ("reset", "connection", True),

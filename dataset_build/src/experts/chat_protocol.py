@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from dataset_build.src.errors import ExpertError, ExpertRefusedError, ExpertUnavailableError
-from dataset_build.src.records import Usage
+from dataset_build.src.records import Usage, is_count
 
 #: Characters of an endpoint's message that are kept.
 LONGEST_MESSAGE = 300
@@ -281,7 +281,7 @@ def _start(body: bytes, hidden: Sequence[str]) -> str:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and is_count(value) else None
 
 
 def _text_or_none(value: object) -> str | None:

@@ -96,7 +96,7 @@ class PythonFunctionExpert(Expert):
         except ExpertError as problem:
             problem.expert = self.name
             raise
-        except Exception as crash:
+        except (Exception, SystemExit, KeyboardInterrupt) as crash:
             raise ExpertCrashedError(_said(crash), expert=self.name) from crash
         cost = self.price.of_cpu(cpu_s) if cpu_s is not None and self.price.per_core_hour else None
         return _as_answer(returned, cost, self.name)
@@ -171,7 +171,8 @@ def _as_answer(returned: object, cost: float | None, name: str) -> Answer:
         return returned
     if isinstance(returned, Mapping) and isinstance(returned.get("text"), str) and returned.keys() <= _ANSWER_FIELDS:
         given = {"cost": cost, **returned}
-        return Answer(**{**given, "samples": tuple(given.get("samples") or ())})
+        samples = given.get("samples") or ()
+        return Answer(**{**given, "samples": tuple(samples) if isinstance(samples, list | tuple) else samples})
     raise ExpertCrashedError(
         f"returned {returned!r:.80}; a text, an Answer, or a mapping with `text` and others of "
         f"{', '.join(sorted(_ANSWER_FIELDS))} was expected",
