@@ -13,7 +13,7 @@ from dataset_build.src.dataset_builder import assign_splits
 from dataset_build.src.errors import ConfigError, DataError
 from dataset_build.src.importers.base import ImportFormat, Row, number, text
 from dataset_build.src.importers.input_file import InputFile
-from dataset_build.src.records import COLUMNS, SPLITS, Instruction, instruction_id, storable
+from dataset_build.src.records import COLUMNS, MOST_TOKENS, SPLITS, Instruction, instruction_id, storable
 from dataset_build.src.registry import nearest
 from dataset_build.src.sources.rows import SPLIT_ALIASES
 
@@ -220,6 +220,11 @@ def _response(row: Row, file: InputFile) -> Row:
             allowed = "[0, 1]; scale the scores first" if name == "score" else "what is possible"
             raise DataError(f"{file.where}: {name} {value:g} of expert {row['expert']!r} lies outside {allowed}.")
         if COLUMNS[name] == "int64" and value is not None:
+            if value > MOST_TOKENS:
+                raise DataError(
+                    f"{file.where}: {name} {value:g} of expert {row['expert']!r} is more than any call has; correct "
+                    "it, or leave it out."
+                )
             numbers[name] = round(value)
     texts = {name: text(row.get(name)) for name in ("response", "metric", "error", "model")}
     if texts["error"]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_build.src.errors import ConfigError, DataError, MissingDependencyError
 from dataset_build.src.hub import call_hub, in_one_line
-from dataset_build.src.records import COLUMNS, REQUIRED_COLUMNS, SPLITS, instruction_id, storable
+from dataset_build.src.records import COLUMNS, MOST_TOKENS, REQUIRED_COLUMNS, SPLITS, instruction_id, storable
 from dataset_build.src.registry import nearest
 
 if TYPE_CHECKING:
@@ -156,7 +156,17 @@ def _read_jsonl(path: Path) -> "pa.Table":
     except UnicodeDecodeError as problem:
         raise DataError(f"{path} is not UTF-8: {problem}.") from None
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+    return pa.table({name: _array([row.get(name) for row in rows]) for name in names})
+
+
+def _array(values: list[Any]) -> "pa.Array[Any]":
+    """Return a column; whole numbers that fit no column become infinite, which is complained of later."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except OverflowError:
+        return pa.array([float("inf") if isinstance(one, int) and abs(one) >= 2**63 else one for one in values])
 
 
 def _from_hub(where: str) -> "pa.Table":
@@ -301,4 +311,8 @@ def _check_numbers(frame: "pd.DataFrame", name: str, where: str) -> None:
         raise DataError(f"{where}, row {row}: {name} is {frame[name].iloc[row]!r}; a number was expected.")
     if np.isinf(numbers.astype("float64")).any():
         raise DataError(f"{where}, row {_first(numbers.isin([np.inf, -np.inf]))}: {name} is infinite.")
+    absurd = (numbers.astype("float64").abs() > MOST_TOKENS) & (COLUMNS[name] == "int64")
+    if absurd.any():
+        row = _first(absurd)
+        raise DataError(f"{where}, row {row}: {name} is {numbers.iloc[row]:g}, more than any call has; correct it.")
     frame[name] = numbers

@@ -211,6 +211,18 @@ def test_a_pickle_in_a_folder_is_refused_too(tmp_path: Path):
         ("r.csv", b"instruction,expert,score\na,x,1\nb,x,7\n", DataError, r"row 2: score 7 of expert 'x' lies outside"),
         ("r.csv", b"instruction,expert,score,cost\na,x,1,-1\n", DataError, "row 1: cost -1 of expert 'x'"),
         ("r.csv", b"instruction,expert,score,cost\na,x,1,inf\n", DataError, "row 1: cost inf"),
+        (
+            "r.csv",
+            b"instruction,expert,score,prompt_tokens\na,x,1,1e30\n",
+            DataError,
+            "row 1: prompt_tokens 1e.30 of expert 'x' is more than any call has",
+        ),
+        (
+            "r.jsonl",
+            b'{"instruction": "a", "expert": "x", "score": 1, "cost": 1' + b"0" * 400 + b"}\n",
+            DataError,
+            "line 1: 10+ stands where a number",
+        ),
         ("r.csv", b"instruction,expert,score,split\na,x,1,holdout\n", DataError, "split 'holdout' is none of"),
         ("r.csv", b"instruction,expert,score,instruction_id\na,x,1,i\nb,y,1,i\n", DataError, "row 2: .* another text"),
         ("r.csv", b"instruction,expert,score\n", ConfigError, "no known format"),

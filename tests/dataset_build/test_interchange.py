@@ -85,6 +85,7 @@ def test_a_mapped_column_that_is_absent_is_named_with_the_nearest(tmp_path: Path
         pytest.param({"score": [0, -0.1, 0]}, "row 1: score -0.1", id="below-zero"),
         pytest.param({"score": ["good", "0", "1"]}, "score is 'good'; a number was expected", id="no-number"),
         pytest.param({"cost": [float("inf"), 0, 0]}, "cost is infinite", id="infinite-cost"),
+        pytest.param({"prompt_tokens": [1, 1e30, 1]}, "row 1: prompt_tokens is 1e.30, more than any call", id="absurd"),
         pytest.param({"split": ["train", "train", "dev"]}, "split 'dev' is none of", id="unknown-split"),
         pytest.param({"split": ["train", "test", "test"]}, "different values of split", id="straddling-split"),
         pytest.param({"instruction": ["one", "uno", "two"]}, "different values of instruction", id="two-texts"),
@@ -160,3 +161,11 @@ def test_a_hub_data_set_that_is_not_there_is_one_line(monkeypatch: pytest.Monkey
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ConfigError, match="Cannot load data set 'nobody/nothing'"):
         read_table("hf:nobody/nothing")
+
+
+@pytest.mark.parametrize("absurd", [10**30, 10**400, 2**60])
+def test_a_number_too_large_for_any_column_is_said(absurd: int, tmp_path: Path):
+    row = {"instruction": "a", "expert": "x", "score": 1, "prompt_tokens": absurd}
+    (tmp_path / "rows.jsonl").write_text(json.dumps({**row, "prompt_tokens": 1}) + "\n" + json.dumps(row) + "\n")
+    with pytest.raises(DataError, match="prompt_tokens is"):
+        read_table(tmp_path / "rows.jsonl")

@@ -64,8 +64,8 @@ def number(value: Any, file: InputFile) -> float | None:  # noqa: ANN401 - a cel
         return float(value.strip().lower() == "true")
     try:
         found = float(value)
-    except (TypeError, ValueError):
-        raise DataError(f"{file.where}: {value!r} stands where a number was expected.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{file.where}: {value!r:.60} stands where a number was expected.") from None
     return None if math.isnan(found) else found
 
 
