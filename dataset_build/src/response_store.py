@@ -73,6 +73,8 @@ ON CONFLICT (instruction_id, expert, request) DO UPDATE SET
 {", ".join(f"{name} = CASE WHEN responses.text IS NULL THEN excluded.{name} ELSE {name} END" for name in _FIELDS[2:])},
 spent = spent + excluded.spent
 """
+# What a value that is no text, number or null makes of a statement.
+_UNSTORABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.IntegrityError, OverflowError, TypeError)
 
 
 def request_key(expert: Expert) -> str:
@@ -190,6 +192,8 @@ class ResponseStore:
                 ) from problem
             if "unable to open" in text or "readonly" in text:
                 raise ConfigError(f"Cannot write {self.path}: {text}; choose another --output.") from problem
+            if not _is_damage(problem):
+                raise
             with suppress(OSError):
                 _beside(self.path, "-suspect").touch()  # the next run looks through all of it
             raise DamagedJournalError(
@@ -209,18 +213,28 @@ class ResponseStore:
     def put_all(self, responses: Sequence[tuple[str, Response]]) -> None:
         """Make several (request, response) pairs durable at once, in one transaction, as `put` does with one.
 
+        One with a value that no journal holds is stored as a crash of its expert.
+
         Raises:
             DiskFullError: the disk is full and the reserve is used up; none of them is stored.
         """
-        rows = [[request, *_values(one), (one.cost or 0.0) + one.at_risk] for request, one in responses]
         try:
-            self._write(rows)
+            self._write(responses)
         except DiskFullError:
             if not self._give_up_reserve():
                 raise
-            self._write(rows)
+            self._write(responses)
+        except _UNSTORABLE as problem:
+            if len(responses) > 1:  # one of them cannot be stored, and the others can
+                for one in responses:
+                    self.put_all([one])
+                return
+            ((request, response),) = responses
+            error = f"crash: {type(problem).__name__}: {problem}"
+            self._write([(request, Response(response.instruction_id, response.expert, error=error))])
 
-    def _write(self, rows: Sequence[Sequence[object]]) -> None:
+    def _write(self, responses: Sequence[tuple[str, Response]]) -> None:
+        rows = [[request, *_values(one), (one.cost or 0.0) + one.at_risk] for request, one in responses]
         with self._translated():
             if len(rows) == 1:
                 self._connection.execute(_PUT, rows[0])
@@ -355,6 +369,14 @@ class ResponseStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_damage(problem: sqlite3.Error) -> bool:
+    """Return whether SQLite says that the file is at fault, and not what it was asked to do."""
+    code = getattr(problem, "sqlite_errorcode", None)
+    if code is None:  # Python itself complains of a text that is no UTF-8
+        return isinstance(problem, sqlite3.OperationalError) and "decode" in str(problem)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -270,3 +270,17 @@ def test_every_finished_response_survives_kill_9(path):
     with ResponseStore(path) as store:
         assert len(store) >= last + 1
         assert all(store.is_answered(f"i{n}", "e", "r") for n in range(last + 1))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"finish_reason": {"a": 1}}, {"cost": float("nan")}, {"prompt_tokens": 10**30}, {"samples": ({1},)}]
+)
+def test_a_response_that_cannot_be_stored_is_a_crash_and_takes_no_other_along(path, bad):
+    with ResponseStore(path) as store:
+        asked = [("r", Response(f"i{n}", "e", text="a", cost=1.0)) for n in range(5)]
+        asked[2] = ("r", Response("i2", "e", text="a", **bad))
+        store.put_all(asked)
+        assert store.spent_usd == 4.0
+        assert [store.is_answered(f"i{n}", "e", "r") for n in range(5)] == [True, True, False, True, True]
+        assert store.of_instruction("i2")["e", "r"].error_kind == "crash"
+    assert not path.with_name(path.name + "-suspect").exists()
