@@ -34,6 +34,14 @@ def rows(**changes: list[object]) -> pd.DataFrame:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "questions.csv").write_text("question,answer\nWhat is 1 + 1?,2\n")
+    (tmp_path / "semicolons.csv").write_text("question;answer\nWhat is 1 + 1?;2\n")
+    (tmp_path / "rule.yaml").write_text("metrics: [{categ: sums, metric: number}]\n")
+    (tmp_path / "price.yaml").write_text("experts: [{provider: echo, price: {promt_per_million: 1}}]\n")
+    (tmp_path / "mine" / "dataset").mkdir(parents=True)
+    own = {"config": {"sources": [{"source": "file"}], "experts": [{"provider": "echo"}]}}
+    (tmp_path / "mine" / "dataset" / "dataset.json").write_text(json.dumps({"format_version": 1, **own}))
+    (tmp_path / "routed" / "router").mkdir(parents=True)
+    (tmp_path / "routed" / "router" / "router.json").write_text("{}")
     (tmp_path / "empty.csv").write_text("instruction,reference\n")
     (tmp_path / "a_file").touch()
     (tmp_path / "misspelt.yaml").write_text("batch_sise: 3\n")
@@ -65,6 +73,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("build --sources questions.csv --columns instruction=questoin", "Did you mean 'question'"),
         ("build --sources questions.csv", "question"),
         ("build --sources empty.csv", "empty.csv"),
+        ("build --sources semicolons.csv --columns instruction=question", "its cells are parted by ';'"),
         # unknown names
         ("build --experts calculater", "Did you mean 'calculator'"),
         ("build --metric exact_mach", "Did you mean 'exact_match'"),
@@ -77,6 +86,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("trian", "train"),
         # a config with a misspelt key
         ("build --config misspelt.yaml", "Did you mean 'batch_size'"),
+        ("build --config rule.yaml", "Did you mean 'category'"),
+        ("build --config price.yaml", "unknown key 'experts.0.price.promt_per_million'"),
+        # what contradicts itself, or would replace what is somebody's own
+        ("build --overwrite --use_existing_dataset", "give one of them"),
+        ("quickstart --output mine", "no quickstart made"),
+        ("quickstart --output routed", "no quickstart made"),
+        ("quickstart --max_iter 3", "give at least 20"),
         # datasets that are not what they should be
         ("train --dataset outside.parquet", "outside [0, 1]"),
         ("evaluate --dataset outside.parquet --methods linear", "outside [0, 1]"),

@@ -134,8 +134,8 @@ def warnings_of(summary: DatasetSummary) -> list[str]:
     for name, expert in sorted(summary.experts.items()):
         if expert.missing and expert.answered:
             found.append(
-                f"{name} was not asked {expert.missing:,} instructions, because it was down or the money was spent; "
-                "--use_existing_dataset True asks them"
+                f"{name} was not asked {expert.missing:,} instructions: it was down, the money was spent, or it "
+                "is no longer among the experts; --use_existing_dataset True asks those that are"
             )
         for model, count in sorted(expert.other_models.items()):
             found.append(f"{name} was asked for the model {expert.model} and {model} answered {count:,} times")

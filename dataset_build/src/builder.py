@@ -127,7 +127,9 @@ def _work(arguments: argparse.Namespace) -> int:
         print_result(result)
         print(f"Dataset: {result.folder}")
         print(f"Next:    moe train --dataset {result.folder}")
-    for warning in [*warnings_of(result.summary), *(line for one in result.judges for line in one.warnings())]:
+    unused = [f"the rule {rule} is for no instruction; its metric judged nothing" for rule in result.unused_rules]
+    judges = [line for one in result.judges for line in one.warnings()]
+    for warning in [*warnings_of(result.summary), *unused, *judges]:
         print(f"Warning: {warning}", file=sys.stderr)
     return 0
 

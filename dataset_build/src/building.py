@@ -34,7 +34,7 @@ from dataset_build.src.judging.audit import JudgeAudit
 from dataset_build.src.judging.judgements import JUDGEMENTS, read_judgements, write_judgements
 from dataset_build.src.judging.judges import JudgePanel
 from dataset_build.src.judging.pricing import plan_judging
-from dataset_build.src.metric_choice import MetricRule
+from dataset_build.src.metric_choice import MetricRule, unused_rules
 from dataset_build.src.options import names_secret
 from dataset_build.src.planning import BuildPlan, make_plan
 from dataset_build.src.progress import BuildProgress
@@ -60,6 +60,7 @@ class BuildResult:
     cleaning: CleaningReport
     judges: Sequence[JudgeAudit] = ()
     abilities: AbilitySummary | None = None
+    unused_rules: Sequence[str] = ()
 
 
 def build(
@@ -104,6 +105,7 @@ def build(
                 _check_anyone_answered(instructions, experts, store)
             audits = open_book(judged)
             abilities = ingredients.tagging.tag(instructions, store)
+            unused = ingredients.unused_rules()
             summary = _write(config, ingredients, columns, store, audits, abilities, show_progress)
             store.delete()
     if stop is not None:
@@ -111,7 +113,7 @@ def build(
             f"{stop.reason}; the dataset in {config.output} holds what was answered, and --use_existing_dataset True "
             "adds the rest."
         )
-    return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits, abilities)
+    return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits, abilities, unused)
 
 
 def plan_build(config: BuildConfig) -> BuildPlan:
@@ -150,11 +152,11 @@ class _Ingredients:
         from dataset_build.src.model_loader import expert_configs, load_experts
 
         self._config = config
-        rules = [MetricRule(**rule.model_dump()) for rule in config.metrics]
+        self._rules = [MetricRule(**rule.model_dump()) for rule in config.metrics]
         self.panel = JudgePanel.load(config.judges, prices=config.prices)
         self.evaluator = Evaluator(
             config.metric,
-            rules,
+            self._rules,
             config.further_metrics,
             self.panel,
             allow_code_execution=config.allow_code_execution,
@@ -172,6 +174,11 @@ class _Ingredients:
         self.instructions = gather(config.sources, seed=config.seed, limit=config.max_iter, cleaner=self.cleaner)
         pairs = zip(self.experts, self.configs, strict=True)
         self.columns = [_column(expert, expert_config) for expert, expert_config in pairs]
+
+    def unused_rules(self) -> list[str]:
+        """Return the rules for metrics that are for none of the instructions."""
+        every = (instruction for page in self.instructions.pages() for instruction in page)
+        return [str(rule) for rule in unused_rules(self._rules, every)]
 
     def check(self) -> None:
         """Find out, without a call, whether the build can go to its end."""

@@ -6,7 +6,7 @@ never keys.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -179,6 +179,12 @@ class BuildConfig(BaseModel):
     ray_address: str | None = None
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if self.overwrite and self.use_existing_dataset:
+            raise ValueError("overwrite starts anew and use_existing_dataset continues; give one of them")
+        return self
+
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
@@ -198,18 +204,27 @@ def validate(model: type[ConfigT], values: Mapping[str, Any], *, where: str) -> 
         return model.model_validate(dict(values))
     except ValidationError as invalid:
         problem = invalid.errors()[0]
-        path = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            raise ConfigError(f"{where}: {message}.") from None
+        path = ".".join(str(part) for part in problem["loc"] if part not in _NOT_KEYS)
         if problem["type"] == "extra_forbidden":
             known = _keys_beside(model, problem["loc"])
             raise ConfigError(
                 f"{where}: unknown key {path!r}.{nearest(str(problem['loc'][-1]), known)} Known: {', '.join(known)}."
             ) from None
-        raise ConfigError(f"{where}: {path} is {problem.get('input')!r:.200}: {problem['msg']}.") from None
+        raise ConfigError(f"{where}: {path} is {problem.get('input')!r:.200}: {message}.") from None
+
+
+#: What pydantic puts into a location beside keys: the member of a union that was tried.
+_NOT_KEYS = ("PriceConfig",)
 
 
 def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     if location[0] == "judges" and len(location) > 2:
         return sorted(JudgeConfig.model_fields)
+    if location[0] == "metrics" and len(location) > 2:
+        return sorted(MetricRuleConfig.model_fields)
     return sorted(PriceConfig.model_fields if "price" in location[:-1] else model.model_fields)
 
 

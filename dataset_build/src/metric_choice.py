@@ -6,7 +6,7 @@ score.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -137,6 +137,10 @@ class MetricRule:
     source: str | None = None
     instruction: str | None = None
 
+    def __str__(self) -> str:
+        conditions = (("category", self.category), ("source", self.source), ("instruction", self.instruction))
+        return ", ".join(f"{name}:{value}" for name, value in conditions if value is not None) + f" = {self.metric}"
+
     def matches(self, instruction: Instruction) -> bool:
         """Return whether the rule is for this instruction."""
         pairs = (
@@ -145,3 +149,13 @@ class MetricRule:
             (self.instruction, instruction.id),
         )
         return all(pattern is None or fnmatchcase(value or "", pattern) for pattern, value in pairs)
+
+
+def unused_rules(rules: Iterable[MetricRule], instructions: Iterable[Instruction]) -> list[MetricRule]:
+    """Return the rules that are for none of the instructions: a name in them may be misspelt."""
+    left = list(rules)
+    for instruction in instructions:
+        if not left:
+            break
+        left = [rule for rule in left if not rule.matches(instruction)]
+    return left

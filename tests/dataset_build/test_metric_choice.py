@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dataset_build import BuildConfig, ConfigError, Instruction, build_dataset, read_table
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.metric_agreement import MetricAgreement
-from dataset_build.src.metric_choice import MetricRule, metric_text, parse_metric
+from dataset_build.src.metric_choice import MetricRule, metric_text, parse_metric, unused_rules
 from dataset_build.src.records import Response
 from dataset_build.src.scorers import scorers
 from dataset_build.src.scorers.base import Scorer
@@ -153,3 +153,14 @@ def test_another_metric_scores_a_finished_dataset_anew_without_a_call(tmp_path, 
     assert set(again["metric"]) == {"number"}  # without a new one it keeps what it has
     facts = json.loads((tmp_path / "data" / "dataset.json").read_text())
     assert facts["metrics"] == {"number": scorers["number"].version}
+
+
+def test_a_rule_that_is_for_no_instruction_is_told():
+    asked = [Instruction("1", "a", category="sums"), Instruction("2", "b", category="dates")]
+    rules = [
+        MetricRule("number", category="sums"),
+        MetricRule("label", category="dats"),
+        MetricRule("math", source="*x"),
+    ]
+    assert [str(rule) for rule in unused_rules(rules, asked)] == ["category:dats = label", "source:*x = math"]
+    assert unused_rules(rules[:1], asked) == []

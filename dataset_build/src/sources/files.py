@@ -118,6 +118,10 @@ def _read_csv(path: Path) -> Iterator[PositionedRow]:
             if len(set(header)) < len(header):
                 twice = next(name for name in header if header.count(name) > 1)
                 raise DataError(f"{path} has two columns called {twice!r}; rename one.")
+            if len(header) == 1 and (mark := next((mark for mark in ";\t|" if mark in header[0]), None)):
+                raise DataError(
+                    f"{path} has one column, {header[0]!r:.100}: its cells are parted by {mark!r}. Part them by commas."
+                )
             for number, cells in enumerate((cells for cells in lines if cells), start=1):
                 if len(cells) != len(header):
                     raise DataError(

@@ -10,7 +10,7 @@ import argparse
 import time
 from pathlib import Path
 
-from dataset_build import BuildConfig, Parser, build_dataset, positive_int
+from dataset_build import BuildConfig, ConfigError, Parser, build_dataset, positive_int, read_dataset_json
 
 #: Asked of the router at the end; none of them is in the bundled source.
 EXAMPLES = (
@@ -18,6 +18,8 @@ EXAMPLES = (
     "How many miles is a marathon of 42.195 km?",
     "What tongue is this note in: 'Kde je najbližšia stanica metra, prosím?'",
 )
+#: Fewer instructions than this leave fewer than ten to train on.
+LEAST = 20
 
 
 def add_arguments(parser: Parser) -> None:
@@ -37,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     dataset, router, report = (args.output / name for name in ("dataset", "router", "report"))
 
+    _check_place(dataset, router, args)
     console.rule("1/4  Build: ask every expert every instruction and score the answers")
     build_dataset(
         BuildConfig(
@@ -65,6 +68,20 @@ def run(args: argparse.Namespace) -> int:
     ):
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def _check_place(dataset: Path, router: Path, args: argparse.Namespace) -> None:
+    """Raise where the folder holds what a quickstart did not make, or the instructions are too few to train on."""
+    if args.max_iter < LEAST:
+        raise ConfigError(f"--max_iter {args.max_iter} leaves too little to train on; give at least {LEAST}.")
+    if (dataset / "dataset.json").is_file():
+        built = read_dataset_json(dataset).get("config") or {}
+        sources = {source.get("source") for source in built.get("sources", [])}
+        experts = {expert.get("provider") for expert in built.get("experts", [])}
+        if sources != {"bundled"} or experts != {"embedded"}:
+            raise ConfigError(f"{dataset} holds a dataset that no quickstart made; choose another --output.")
+    elif (router / "router.json").is_file():
+        raise ConfigError(f"{router} holds a router that no quickstart made; choose another --output.")
 
 
 def _train(dataset: Path, router: Path, seed: int) -> None:
