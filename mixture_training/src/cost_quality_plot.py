@@ -3,6 +3,7 @@
 import io
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ _REFERENCES = {"random": ("x", "0.4"), "best_per_category": ("D", "tab:olive"), 
 
 
 def plot_png(result: EvaluationResult) -> bytes:
-    """Return the plot as PNG, drawn without a display; points whose cost is unknown are drawn at no cost."""
+    """Return the plot as PNG, drawn without a display.
+
+    What has no known cost is left out; where no cost is known at all, everything is drawn at none.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    unit = cost_unit(result)
+    result, unit = _with_costs(result), cost_unit(result)
     figure = Figure(figsize=(10.5, 6.2), dpi=140, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -35,7 +39,7 @@ def plot_png(result: EvaluationResult) -> bytes:
     _draw_hull(axes, result, unit.instructions)
     for name, (marker, colour) in _REFERENCES.items():
         entry = result.references[name]
-        at = [_cost(entry) * unit.instructions], [entry.quality.value]
+        at = [entry.cost * unit.instructions], [entry.quality.value]
         axes.plot(*at, marker, markersize=9, color=colour, label=name.replace("_", " "), zorder=4)
     for index, (name, entry) in enumerate(result.methods.items()):
         _draw_method(axes, name, entry, f"C{index % 10}", unit.instructions)
@@ -80,7 +84,7 @@ def _draw_experts(axes: Any, result: EvaluationResult, factor: int) -> None:  # 
         entry = result.references[f"expert:{name}"]
         best = name == result.best_single
         axes.plot(
-            [_cost(entry) * factor],
+            [entry.cost * factor],
             [entry.quality.value],
             marker="s" if best else "o",
             markersize=9 if best else 6,
@@ -97,16 +101,16 @@ def _label_experts(axes: Any, result: EvaluationResult, factor: int) -> None:  #
     left, bottom, right, top = axes.bbox.extents / size
     characters = _NAME if len(result.experts) <= _MANY else _NAME_OF_MANY
     entries = {name: result.references[f"expert:{name}"] for name in result.experts}
-    known = [name for name, entry in entries.items() if math.isfinite(entry.quality.value)]
+    known = [name for name, entry in entries.items() if _is_known(entry)]
     shown = sorted(known, key=lambda name: (name != result.best_single, -entries[name].quality.value))
     others = [result.references[name] for name in _REFERENCES] + list(result.methods.values())
 
     def at(entry: Result) -> tuple[float, float]:
-        x, y = axes.transData.transform((_cost(entry) * factor, entry.quality.value)) / size
+        x, y = axes.transData.transform((entry.cost * factor, entry.quality.value)) / size
         return float(x), -float(y)
 
     places = {name: at(entries[name]) for name in shown}
-    obstacles = [*places.values(), *(at(entry) for entry in others if math.isfinite(entry.quality.value))]
+    obstacles = [*places.values(), *(at(entry) for entry in others if _is_known(entry))]
     drawn = [line.get_xydata() for line in axes.lines]
     known_points = [
         axes.transData.transform(line[np.isfinite(line).all(axis=1)]) / size for line in drawn if len(line) > 1
@@ -137,7 +141,7 @@ def _draw_method(axes: Any, name: str, entry: Result, colour: str, factor: int) 
     quality = entry.quality
     error = [[max(quality.value - quality.low, 0.0)], [max(quality.high - quality.value, 0.0)]]
     axes.errorbar(
-        [_cost(entry) * factor],
+        [entry.cost * factor],
         [quality.value],
         yerr=None if math.isnan(quality.low) else error,
         marker="o",
@@ -150,8 +154,17 @@ def _draw_method(axes: Any, name: str, entry: Result, colour: str, factor: int) 
     )
 
 
-def _cost(entry: Result) -> float:
-    return 0.0 if math.isnan(entry.cost) else entry.cost
+def _with_costs(result: EvaluationResult) -> EvaluationResult:
+    entries = (*result.references.values(), *result.methods.values())
+    if any(math.isfinite(entry.cost) for entry in entries):
+        return result
+    references = {name: replace(entry, cost=0.0) for name, entry in result.references.items()}
+    methods = {name: replace(entry, cost=0.0) for name, entry in result.methods.items()}
+    return replace(result, references=references, methods=methods)
+
+
+def _is_known(entry: Result) -> bool:
+    return math.isfinite(entry.cost + entry.quality.value)
 
 
 def _plain(text: str) -> str:

@@ -73,6 +73,14 @@ def bare(rows=3):
     )
 
 
+def some_costs(result):
+    """Return the result with one expert whose cost is unknown, one that is free, and others a thousand times apart."""
+    references = dict(result.references)
+    for name, cost in (("expert-0", 0.0), ("expert-1", math.nan), ("expert-2", 1e-6)):
+        references[f"expert:{name}"] = replace(references[f"expert:{name}"], cost=cost)
+    return replace(result, references=references)
+
+
 CASES = {
     "usual": made_result,
     "bare": bare,
@@ -80,6 +88,7 @@ CASES = {
     "no costs": lambda: made_result(costs=False),
     "no methods": lambda: made_result(methods=0),
     "hostile": lambda: made_result(names=HOSTILE),
+    "some costs": lambda: some_costs(made_result()),
     "other scripts": lambda: made_result(names=["模型一号", "نموذج", "मॉडल", "model 😀"]),
     "sixty experts": lambda: made_result(names=LONG, categories=2, methods=1),
     "nothing known": lambda: replace(
@@ -168,7 +177,9 @@ def test_the_same_result_is_the_same_files(tmp_path):
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
 
 
-@pytest.mark.parametrize("case", ["hostile", "other scripts", "sixty experts", "one expert", "no costs", "bare"])
+@pytest.mark.parametrize(
+    "case", ["hostile", "some costs", "other scripts", "sixty experts", "one expert", "no costs", "bare"]
+)
 def test_the_picture_of_any_result_is_drawn(case, tmp_path):
     written = write_report(CASES[case](), tmp_path)
     assert written[3].read_bytes().startswith(b"\x89PNG")
