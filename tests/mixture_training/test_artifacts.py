@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from dataset_build import ConfigError, DataError
 from mixture_training.src.artifacts import Router, check_output
 from mixture_training.src.fitting import fit_router
 from mixture_training.src.linear import LinearClassifier
+from mixture_training.src.model_recommender import Recommender
 from tests.mixture_training.synthetic import EXPERTS, joined, make_data
 
 
@@ -41,6 +43,66 @@ def test_saved_and_loaded_a_router_is_the_same(router, tmp_path):
     assert loaded.metrics == json.loads(json.dumps(router.metrics))
     assert loaded.data["content_hash"] == "abc"
     assert not list(folder.parent.glob(".*"))
+
+
+def test_what_is_known_about_its_scores_comes_back_too(router, tmp_path):
+    loaded = Router.load(router.save(tmp_path / "r"))
+    texts = ["apple and pear", "gold", "a tiger", "something else altogether"]
+    for policy in ("quality", "cost_weight=3", "budget=0.0025", "target=0.9"):
+        before, after = (Recommender(one).recommend(texts, policy=policy) for one in (router, loaded))
+        assert before == after
+    assert before[0].ranking[0].low <= before[0].expected_score <= before[0].ranking[0].high
+    assert before[3].is_novel
+    assert loaded.assurance.guard.to_state() == router.assurance.guard.to_state()
+
+
+def test_a_router_of_before_is_still_read(router, tmp_path):
+    """One saved before calibration, intervals, novelty, trade-offs and guard were kept."""
+    folder = router.save(tmp_path / "r")
+    (folder / "routing.npz").unlink()
+    content = json.loads((folder / "router.json").read_text())
+    for name in ("calibration", "intervals", "guard", "trade_offs"):
+        del content[name]
+    del content["files"]["routing.npz"]
+    means = ("kind", "experts", "category_names", "by_category", "overall")
+    content["costs"] = {name: content["costs"][name] for name in means}
+    (folder / "router.json").write_text(json.dumps(content))
+    old = Router.load(folder)
+    choice = Recommender(old).recommend(["gold"], policy="quality")[0]
+    assert choice.expert == "smith"
+    assert choice.ranking[0].low is None
+    assert choice.is_novel is None
+    assert not choice.is_guarded
+    with pytest.raises(ConfigError, match="Train it again"):
+        Recommender(old).recommend(["gold"], policy="budget=1")
+    assert old.assurance.guard is None
+
+
+def test_tokens_are_kept_with_the_training_data(tmp_path):
+    data = joined(make_data(60, seed=1), make_data(30, split="validation", seed=2))
+    written = np.random.default_rng(0).integers(1, 99, data.scores.shape).astype(float)
+    written[::4] = np.nan
+    router = fit_router(replace(data, completion_tokens=written), LinearClassifier("tfidf"))
+    kept = Router.load(router.save(tmp_path / "r")).training_data()
+    assert kept.prompt_tokens is None
+    np.testing.assert_array_equal(kept.completion_tokens, written)
+
+
+def test_the_guard_is_off_where_it_was_told_to_be():
+    data = joined(make_data(60, seed=1), make_data(30, split="validation", seed=2))
+    router = fit_router(data, LinearClassifier("tfidf"), guard=False)
+    assert not router.assurance.guard.on
+    assert router.options["guard"] is False
+
+
+def test_without_validation_rows_a_classifier_that_is_not_cross_validated_has_no_guard():
+    class Slow(LinearClassifier):
+        kind = "slow"
+
+    data = make_data(60, seed=1)
+    router = fit_router(data, Slow("tfidf"))
+    assert router.assurance.guard is None
+    assert fit_router(data, LinearClassifier("tfidf")).assurance.guard.quality.rows == 60
 
 
 def test_the_training_data_comes_back_without_the_test_rows(router, tmp_path):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,10 @@ from dataset_build import ConfigError
 from mixture_training.src.assurance import Assurance
 from mixture_training.src.classifier import Prediction
 from mixture_training.src.costs import CostModel
+from mixture_training.src.guard import Guard, Verdict
+from mixture_training.src.intervals import Intervals
 from mixture_training.src.model_recommender import Option, Recommender, explain, usd
+from mixture_training.src.novelty import Novelty
 from mixture_training.src.policy import parse_policy
 from mixture_training.src.training_data import TrainingData
 
@@ -110,3 +114,65 @@ def test_the_reason_says_why(options, policy, says):
 def test_usd_keeps_three_digits(amount, text):
     assert usd(amount) == text
     assert not math.isnan(amount)
+
+
+def stopped():
+    """Return what is known about a router that was not shown to be better than always asking `writer`."""
+    verdict = Verdict(-0.01, -0.03, 0.01, 200)
+    return Assurance(
+        intervals=Intervals(np.array([0.5, 0.5]), np.ones(2)),
+        guard=Guard(verdict, verdict, True, np.array([0.4, 0.7]), np.array([0.001, 0.01])),
+    )
+
+
+def test_a_router_not_shown_to_be_better_asks_the_best_single_expert_and_says_so():
+    recommendation = Recommender(router(assurance=stopped())).recommend(["1 + 1"])[0]
+    assert [option.expert for option in recommendation.ranking] == ["writer", "calculator"]
+    assert recommendation.is_guarded
+    assert recommendation.reason == (
+        "writer is the best single expert; routing by instruction was not shown to be better "
+        "(-0.010, 95 % interval -0.030 to +0.010, over 200 instructions)."
+    )
+    assert recommendation.ranking[1].expected_score == pytest.approx(0.9)  # what was expected stays visible
+
+
+def test_under_cost_it_asks_the_expert_that_is_worth_most_on_average():
+    recommendation = Recommender(router(assurance=stopped()), policy="cost_weight=100").recommend(["a poem"])[0]
+    assert recommendation.expert == "calculator"
+    assert "calculator is the best single expert for cost_weight=100;" in recommendation.reason
+
+
+def test_told_otherwise_it_routes_all_the_same():
+    recommendation = Recommender(router(assurance=stopped()), heed_guard=False).recommend(["1 + 1"])[0]
+    assert recommendation.expert == "calculator"
+    assert not recommendation.is_guarded
+
+
+def test_options_carry_the_bounds_of_their_score():
+    option = Recommender(router(assurance=stopped())).recommend(["1 + 1"])[0].ranking[0]
+    assert 0 <= option.low < option.expected_score < option.high <= 1
+    assert Recommender(router()).recommend(["1 + 1"])[0].ranking[0].low is None
+
+
+def test_a_novel_instruction_is_told_and_sent_to_the_safe_expert():
+    known = stopped()
+    better = replace(known.guard.quality, value=0.1, low=0.05, high=0.2)
+    measure = Novelty(np.zeros(1, np.float32), np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32), 1.0)
+    assurance = replace(known, guard=replace(known.guard, quality=better), novelty=measure)
+    made = router(assurance=assurance)
+    made.classifier = LetterCounter()
+    recommender = Recommender(made)
+    usual, strange = recommender.recommend(["", "1 + 1"])
+    assert (usual.is_novel, usual.is_guarded) == (False, False)
+    assert (strange.is_novel, strange.is_guarded, strange.expert) == (True, True, "writer")
+    assert "unlike anything the router learned from" in strange.reason
+    assert recommender.table(["", "1 + 1"]).novel_share == 0.5
+    told = Recommender(made, heed_guard=False).recommend(["1 + 1"])[0]
+    assert (told.is_novel, told.is_guarded, told.expert) == (True, False, "calculator")
+
+
+class LetterCounter(SumOrTalk):
+    """Reads nothing but the number of letters."""
+
+    def predict(self, texts):
+        return replace(super().predict(texts), vectors=np.array([[len(text)] for text in texts], dtype=np.float32))

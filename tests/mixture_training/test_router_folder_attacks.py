@@ -10,6 +10,8 @@ import pytest
 
 from dataset_build import ConfigError, DataError
 from mixture_training.src.artifacts import Router
+from mixture_training.src.fitting import fit_router
+from mixture_training.src.linear import LinearClassifier
 
 
 def edit(folder, change):
@@ -77,6 +79,64 @@ def test_a_router_json_whose_parts_do_not_fit_is_called_damaged(router_folder, c
     edit(router_folder, change)
     with pytest.raises(DataError, match="damaged"):
         Router.load(router_folder)
+
+
+@pytest.fixture
+def whole_router_folder(small_data, tmp_path):
+    """A router with all that `fit_router` puts in."""
+    return fit_router(small_data, LinearClassifier("tfidf")).save(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["calibration"].update(kinds=["magic"]),
+        lambda c: c.update(calibration=[]),
+        lambda c: c.update(calibration={"kinds": ["platt"], "table": [[0.5]]}),
+        lambda c: c["intervals"].update(quantiles=[1.0]),
+        lambda c: c["intervals"].update(near=-1.0),
+        lambda c: c.update(intervals="wide"),
+        lambda c: c["guard"].update(on=1),
+        lambda c: c["guard"]["quality"].update(is_better="maybe"),
+        lambda c: c["guard"]["cost"].pop("rows"),
+        lambda c: c["guard"].update(mean_scores=[1.0]),
+        lambda c: c["trade_offs"].pop("single"),
+        lambda c: c["trade_offs"]["routed"].update(weights=[0.0]),
+        lambda c: c["trade_offs"]["routed"]["costs"].__setitem__(0, None),
+        lambda c: c["costs"].update(bias=[0.0]),
+        lambda c: c["costs"]["overall"].__setitem__(0, -1.0),
+        lambda c: c["costs"].update(lengths=[[1.0, 1.0], [1.0, 1.0]]),
+        lambda c: c["costs"].update(tokens={}),
+    ],
+)
+def test_a_router_json_that_says_what_cannot_be_is_called_damaged(whole_router_folder, change):
+    Router.load(whole_router_folder)
+    edit(whole_router_folder, change)
+    with pytest.raises(DataError, match=r"damaged.*train the router again") as caught:
+        Router.load(whole_router_folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("novelty.unit"),
+        lambda arrays: arrays.update({"novelty.unit": np.array([-1.0])}),
+        lambda arrays: arrays.update({"novelty.centre": np.zeros(2)}),
+        lambda arrays: arrays.update({"costs.recorded": np.ones((2, 2))}),
+        lambda arrays: arrays.update({"magic.x": np.ones(2)}),
+        lambda arrays: arrays.update({"novelty.centre": np.array([{"a": 1}], dtype=object)}),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_called_damaged(whole_router_folder, change):
+    file = whole_router_folder / "routing.npz"
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    change(arrays)
+    np.savez(file, **arrays)
+    with_right_hashes(whole_router_folder)
+    with pytest.raises(DataError, match="damaged"):
+        Router.load(whole_router_folder)
 
 
 def test_a_router_json_nested_too_deep_is_called_damaged(router_folder):
