@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from dataset_build import ConfigError, DataError
+from mixture_training.src.assurance import Assurance
+from mixture_training.src.calibration import Calibration
 from mixture_training.src.classifier import Prediction
 from mixture_training.src.costs import CostModel
 from mixture_training.src.evaluation import Given, Method, evaluate, fit_method, method_of_router
+from mixture_training.src.guard import Guard, Verdict
 from mixture_training.src.linear import LinearClassifier
 from mixture_training.src.policy import parse_policy
 from mixture_training.src.report import print_report, to_dict, to_html, to_json, to_markdown, write_report
@@ -263,3 +266,49 @@ def test_reference_points_of_recorded_data_are_those_counted_from_its_table(name
     assert references["best_single"].quality.value == pytest.approx(test[test["expert"] == best]["score"].mean())
     assert references["oracle"].quality.value == pytest.approx(test.groupby("instruction_id")["score"].max().mean())
     assert references[f"expert:{best}"].cost == pytest.approx(test[test["expert"] == best]["cost"].mean())
+
+
+def guarded(data, *, is_better):
+    """A method as a router would be that prefers the cheap expert everywhere, with a guard that found this."""
+    low = 0.1 if is_better else -0.1
+    verdict = Verdict(0.2, low, 0.3, 50)
+    guard = Guard(verdict, verdict, True, np.array([0.2, 0.9]), np.array([1.0, 3.0]))
+    costs = CostModel.fit(data.split("train"), category_names=())
+    classifier = Fixed(data.experts, [[0.9, 0.1]] * 8)
+    return Method("m", classifier, costs, assurance=Assurance(guard=guard), heeds_guard=True)
+
+
+def test_a_guarded_router_is_judged_as_it_serves():
+    data = hand_data()
+    stopped = evaluate(data, [guarded(data, is_better=False)]).methods["m"]
+    assert stopped.share == {"strong": 1.0}
+    assert stopped.vs_best_single.value == 0.0
+    assert stopped.curve.qualities[0] == 0.75
+    trusted = evaluate(data, [guarded(data, is_better=True)]).methods["m"]
+    assert trusted.share == {"cheap": 1.0}
+    ignored = evaluate(data, [replace(guarded(data, is_better=False), heeds_guard=False)]).methods["m"]
+    assert ignored.share == {"cheap": 1.0}
+
+
+def test_calibration_moves_the_scores_that_are_judged():
+    data = hand_data()
+    table = np.stack([np.linspace(0.5, 1.0, 201), np.linspace(0.0, 0.4, 201)])
+    calibrated = Assurance(calibration=Calibration(("platt", "platt"), table))
+    costs = CostModel.fit(data.split("train"), category_names=())
+    method = Method("m", Fixed(data.experts, [[0.1, 0.9]] * 8), costs)
+    assert evaluate(data, [method]).methods["m"].share == {"strong": 1.0}
+    assert evaluate(data, [replace(method, assurance=calibrated)]).methods["m"].share == {"cheap": 1.0}
+
+
+def test_the_figures_of_a_method_by_hand(by_hand):
+    """Chosen scores 1, 1, 1 and one missing, for 1, 3, 1 and 1 USD; the best single expert has .75 for 3."""
+    guess = by_hand.methods["guess"]
+    assert guess.regret == 0.0
+    assert guess.performance_gain == pytest.approx(1 / 0.75 - 1)
+    assert guess.cost_saving == pytest.approx(1 - guess.curve.costs[guess.curve.qualities >= 0.75].min() / 3)
+    assert guess.entropy == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(2))
+    assert guess.arena_score == 0.0  # 1,500 USD per 1,000 is past the dearest
+    assert guess.reliability.brier == pytest.approx(np.mean([0.1**2, 0.2**2, 0.1**2, 0.2**2, 0.1**2, 0.8**2, 0.9**2]))
+    assert by_hand.choices == {"guess": ("cheap", "strong", "cheap", "cheap")}
+    assert by_hand.ids == tuple("efgh")
+    assert guess.by_category["x"].share == {"cheap": 0.5, "strong": 0.5}
