@@ -93,6 +93,9 @@ def made_result(*, experts=4, categories=3, methods=2, costs=True, checks=True, 
         hull=vertices,
         seed=seed,
         samples=1000,
+        oracle_curve=Curve(np.linspace(0, 9, 5), np.geomspace(3e-4, 2e-6, 5), np.linspace(0.97, 0.6, 5))
+        if costs
+        else None,
         diagnostics=_diagnostics("method 0", labels, top, made) if checks and made else None,
         cautions=("The judged rows are few for some categories.",) if checks else (),
     )

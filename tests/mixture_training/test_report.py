@@ -259,6 +259,24 @@ def test_every_curve_point_tells_its_figures():
     assert all(any(name in title for title in titles) for name in result.experts)
 
 
+def test_every_line_stays_inside_its_chart(result):
+    for chart in re.findall(r'<svg viewBox="0 0 (\d+) (\d+)"(.*?)</svg>', to_html(result), flags=re.S):
+        width, height = float(chart[0]), float(chart[1])
+        for drawn in re.findall(r' d="M(.*?)Z?"', chart[2]):
+            for point in re.split("[LHV]", drawn)[:-1]:
+                x, y = map(float, point.split())
+                assert 0 <= x <= width
+                assert -1 <= y <= height + 1
+
+
+def test_the_oracle_costs_less_than_any_expert_and_is_drawn_where_it_is():
+    chart = re.search(r"<svg.*?</svg>", to_html(made_result()), flags=re.S)[0]
+    points = re.search(r'd="M([^"]*)" class="ideal"', chart)[1].split("L")
+    places = [float(point.split()[0]) for point in points]
+    assert places == sorted(places, reverse=True)
+    assert len(set(places)) == 5
+
+
 def test_the_headline_says_better_only_where_the_interval_does():
     result = made_result(methods=1)
 

@@ -94,10 +94,11 @@ def _plane(result: EvaluationResult, width: float, height: float) -> _Plane:
     known = [entry for entry in (*shown, *result.methods.values()) if _is_known(entry)]
     costs = [entry.cost for entry in known]
     scores = [entry.quality.value for entry in known]
+    for curve in (result.oracle_curve, *(entry.curve for entry in result.methods.values())):
+        if curve is not None:
+            costs += curve.costs.tolist()
+            scores += curve.qualities.tolist()
     for entry in result.methods.values():
-        if entry.curve is not None:
-            costs += entry.curve.costs.tolist()
-            scores += entry.curve.qualities.tolist()
         if _is_known(entry) and math.isfinite(entry.quality.low):
             scores += [entry.quality.low, entry.quality.high]
     x = scale_of([cost * unit.instructions for cost in costs], 46, width - 14, may_be_logarithmic=True)

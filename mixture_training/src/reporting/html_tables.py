@@ -40,7 +40,7 @@ def results_table(name: str, result: EvaluationResult, groups: Mapping[str, Mapp
     scale = interval_scale(entry.vs_best_single for entry in scored.values())
     body = []
     for group, shown in groups.items():
-        heading = tag("th", tag("span", escaped(group)), scope="rowgroup", colspan="8")
+        heading = tag("th", tag("span", escaped(group)), scope="rowgroup", colspan="7")
         class_ = "method" if shown is result.methods else None
         rows = [_result_row(main_row(label, entry, unit), entry, scale, class_) for label, entry in shown.items()]
         if rows:

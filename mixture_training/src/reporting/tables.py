@@ -41,7 +41,7 @@ def main_table(result: EvaluationResult) -> Table:
 
 def main_headings(unit: CostUnit) -> list[str]:
     """Return the headings of the main table."""
-    return ["", "quality [95 %]", "vs best single [95 %]", "gap closed", f"cost{unit.short}", "AIQ", "one route"]
+    return ["", "quality [95 %]", "vs best single [95 %]", "gap closed", f"cost{unit.short}", "AIQ"]
 
 
 def main_row(name: str, entry: Result, unit: CostUnit) -> list[str]:
@@ -53,7 +53,6 @@ def main_row(name: str, entry: Result, unit: CostUnit) -> list[str]:
         share(entry.gap_closed.value),
         unit.tell(entry.cost),
         number(entry.aiq),
-        duration(entry.route_us / 1e6),
     ]
 
 
@@ -66,7 +65,7 @@ def curve_table(result: EvaluationResult) -> Table:
         "APGR",
         "CPT50",
         "CPT80",
-        "cost saved at equal quality",
+        "cost saved",
         "Pareto distance",
         "Arena",
     ]
@@ -154,8 +153,8 @@ def notes(result: EvaluationResult) -> str:
     return (
         f"quality: mean score · cost: mean USD {cost_unit(result).phrase} · gap closed: share of the way from best "
         f"single ({strong}) to oracle · AIQ: mean quality over the cost range of single experts and oracle "
-        f"(RouterBench) · APGR, CPT: between {weak} and {strong} (RouteLLM) · one route: median time for one "
-        "instruction"
+        f"(RouterBench) · APGR, CPT: between {weak} and {strong} (RouteLLM) · cost saved: at the quality "
+        "of best single · one route: median time for one instruction"
     )
 
 

@@ -27,7 +27,7 @@ def print_report(result: EvaluationResult, console: "Console") -> None:
         _print_methods(result, console)
     _print_categories(result, console)
     console.print(one_line(tables.notes(result)), style="dim", markup=False, highlight=False)
-    said = [one.text for one in words.verdicts(result) if one.about != first.about]
+    said = [one.text for one in words.verdicts(result)]
     said += [f"{one.about}: {one.text}" for one in words.repeats(result)]
     said += [f"{one.about}: {one.text}" for one in words.diagnostics(result)]
     for line in (*said, *(f"Caution: {text}" for text in words.cautions(result))):
