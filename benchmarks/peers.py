@@ -93,7 +93,7 @@ PEERS = {
         Peer(
             "routellm",
             "run_routellm.py",
-            ("mf", "mf tuned", "sw_ranking", "sw_ranking tuned", "bert", "causal_llm"),
+            ("mf", "mf tuned", "sw_ranking tuned", "bert", "causal_llm"),
             ("torch",),
         ),
         Peer("semantic-router", "run_semantic_router.py", ("indexed", "indexed tuned"), _ENCODER),

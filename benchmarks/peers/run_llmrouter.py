@@ -54,7 +54,7 @@ ROUTERS: dict[str, tuple[str, str, str, dict[str, Any], dict[str, list[Any]]]] =
         "MFRouterTrainer",
         "pkl",
         {"latent_dim": 128, "text_dim": 384, "lr": 0.001, "epochs": 5, "noise_alpha": 0.0},
-        {"epochs": [5, 20], "lr": [0.001, 0.01]},
+        {"lr": [0.001, 0.01]},
     ),
     "elorouter": ("EloRouter", "EloRouterTrainer", "pkl", {}, {}),
     "hybrid_llm": (
