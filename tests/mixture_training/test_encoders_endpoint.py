@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from dataset_build import ConfigError, DataError
+from mixture_training.src.artifacts import Router
 from mixture_training.src.encoders import endpoint
 from mixture_training.src.encoders.cache import encode_cached
 from mixture_training.src.encoders.factory import load_encoder, make_encoder, save_encoder
+from mixture_training.src.fitting import fit_router
+from mixture_training.src.linear import LinearClassifier
 
 
 class EmbeddingsServer:
@@ -211,3 +214,16 @@ def test_a_name_that_cannot_be_an_endpoint_is_explained_without_repeating_a_key(
 def test_it_can_be_joined_with_others(server):
     encoder = make_encoder(f"features+openai:bge@{server.url}").fit(["one", "two 2"])
     assert encoder.encode(["a", "b"]).shape[1] == encoder.parts[0].encode(["a"]).shape[1] + 3
+
+
+def test_a_router_that_asks_an_endpoint_keeps_no_key_and_no_weights(server, small_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOE_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MY_KEY", "sk-123secret")
+    router = fit_router(small_data, LinearClassifier(encoder=f"openai:bge@{server.url}#MY_KEY"))
+    router.save(tmp_path / "router")
+    files = [file for file in (tmp_path / "router").rglob("*") if file.is_file()]
+    assert not [file for file in files if b"secret" in file.read_bytes()]
+    assert not [file for file in files if "encoder" in file.parts]
+    texts = small_data.split("test").texts
+    loaded = Router.load(tmp_path / "router")
+    np.testing.assert_array_equal(loaded.classifier.predict(texts).scores, router.classifier.predict(texts).scores)
