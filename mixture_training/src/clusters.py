@@ -25,8 +25,8 @@ COUNTS = (2, 4, 8, 16, 32, 64, 128)
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
 #: Scores at the expert's overall mean that each group starts from, as tried.
 PRIORS = (2.0, 10.0, 40.0)
-#: Parts of train that are left out in turn to choose.
-_FOLDS = 5
+#: Parts of train that are left out in turn to choose, and the rows of which they are parts at most.
+_FOLDS, _TUNING_ROWS = 5, 5_000
 #: More rows than this are grouped in batches.
 _MANY = 5_000
 #: Steps of k-means at most; later ones move few rows.
@@ -52,20 +52,28 @@ class ClusterClassifier(VectorClassifier):
     def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
         scored = scored_rows(train.data)
         vectors, data = train.vectors[scored], train.data.take(scored)
-        fold_of = folds_of(data.texts, _FOLDS, seed=self.seed)
+        rows = np.sort(np.random.default_rng(self.seed).permutation(len(data))[:_TUNING_ROWS])
+        fold_of = folds_of([data.texts[row] for row in rows], _FOLDS, seed=self.seed)
+        count, self._temperature, self._prior = self._choose(vectors[rows], data.scores[rows], fold_of)
+        self._centres = cluster_centres(vectors, count, seed=self.seed)
+        belongs = _memberships(squared_distances(vectors, self._centres), self._temperature)
+        self._means = group_means(belongs, data.scores, self._prior)
+
+    def _choose(
+        self, vectors: Embeddings, scores: FloatArray, fold_of: npt.NDArray[np.intp]
+    ) -> tuple[int, float, float]:
+        """Return the (number of groups, temperature, prior) with the smallest error on rows left out."""
         distinct = count_distinct(vectors)
         counts = sorted({min(count, distinct) for count in ([self.clusters] if self.clusters else COUNTS)})
-        best = np.inf
+        best, chosen = np.inf, (counts[0], TEMPERATURES[0], PRIORS[0])
         for count in counts:
             # The groups do not see scores, so only the means are cross-validated.
-            centres = cluster_centres(vectors, count, seed=self.seed)
-            distances = squared_distances(vectors, centres)
+            distances = squared_distances(vectors, cluster_centres(vectors, count, seed=self.seed))
             for temperature, prior in product(TEMPERATURES, PRIORS):
-                belongs = _memberships(distances, temperature)
-                error = _left_out_error(belongs, data.scores, prior, fold_of)
+                error = _left_out_error(_memberships(distances, temperature), scores, prior, fold_of)
                 if error < best:
-                    best, self._centres, self._temperature = error, centres, temperature
-                    self._means, self._prior = group_means(belongs, data.scores, prior), prior
+                    best, chosen = error, (count, temperature, prior)
+        return chosen
 
     def _predict_scores(self, vectors: Embeddings, categories: FloatArray) -> FloatArray:
         belongs = _memberships(squared_distances(vectors, self._centres), self._temperature)
