@@ -5,7 +5,7 @@ import errno
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -85,7 +85,9 @@ def build(
         ingredients.check()
         with _open_journal(config.output) as store:
             carried = _take_over(config, store)
-            if carried is not None:
+            if carried is None:
+                store.set_outdated_aside(instructions)
+            else:
                 columns = ingredients.continued(carried, store)
                 if on_plan is not None:
                     on_plan(_plan(config, ingredients, columns, store))
@@ -119,18 +121,17 @@ def build(
 def plan_build(config: BuildConfig) -> BuildPlan:
     """Return what `build` would ask and what that may cost, without a call and without writing anything."""
     with _Ingredients(config) as ingredients, TemporaryDirectory() as scratch:
-        output = config.output
-        is_continued = config.use_existing_dataset and (output / DATASET_JSON).is_file()
-        with ResponseStore(Path(scratch) / JOURNAL_NAME) as store:
+        output, journal = config.output, Path(scratch) / JOURNAL_NAME
+        if (output / JOURNAL_NAME).is_file():
+            with ResponseStore(output / JOURNAL_NAME) as earlier:
+                earlier.copy_to(journal)
+        with ResponseStore(journal) as store:
             columns = ingredients.columns
-            if is_continued:
+            if config.use_existing_dataset and (output / DATASET_JSON).is_file():
                 columns = ingredients.continued(ExistingDataset(output), store)
-            spent_usd = 0.0
-            if (output / JOURNAL_NAME).is_file():
-                with ResponseStore(output / JOURNAL_NAME) as earlier:
-                    store.carry(earlier.responses())
-                    spent_usd = earlier.spent_usd
-            return replace(_plan(config, ingredients, columns, store), spent_usd=spent_usd)
+            else:
+                store.set_outdated_aside(ingredients.instructions)
+            return _plan(config, ingredients, columns, store)
 
 
 def _plan(
@@ -199,6 +200,7 @@ class _Ingredients:
         self.instructions.merge(existing.instructions(keeps_metric=keeps_metric), keeps_metric=keeps_metric)
         self.evaluator.check(self.instructions.metrics())
         self.tagging.keep(self.instructions, existing.instructions())
+        store.set_outdated_aside(self.instructions)
         store.carry(existing.responses())
         store.carry(read_judgements(self._config.output))
         names = {column.name for column in self.columns}

@@ -6,7 +6,7 @@ A private temporary SQLite database that vanishes with the process: the sources 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dataset_build.src.errors import DataError, EarlyStopError
@@ -60,7 +60,7 @@ class InstructionStore:
             DataError: the id is there with another text.
             EarlyStopError: the disk that temporary files are on is full.
         """
-        row = (*_row(instruction), _text_key(instruction.text))
+        row = (*_row(instruction), text_key(instruction.text))
         try:
             added = self._connection.execute(
                 f"INSERT INTO instructions ({_COLUMNS}, text_key) VALUES ({', '.join('?' * len(row))}) "
@@ -115,6 +115,14 @@ class InstructionStore:
         found = self._connection.execute("SELECT 1 FROM instructions WHERE id = ?", (_encoded(key),)).fetchone()
         return found is not None
 
+    def text_keys(self, ids: Sequence[str]) -> dict[str, int]:
+        """Return the `text_key` of those of the ids that are here."""
+        rows = self._connection.execute(
+            f"SELECT id, text_key FROM instructions WHERE id IN ({', '.join('?' * len(ids))})",
+            [_encoded(key) for key in ids],
+        )
+        return {_decoded(key): text for key, text in rows}
+
     def __iter__(self) -> Iterator[Instruction]:
         """Yield the instructions in order; several iterations may go on at a time."""
         for page in self.pages():
@@ -147,7 +155,7 @@ class InstructionStore:
     def given_splits(self, text: str) -> set[str]:
         """Return the splits that sources gave to instructions of this text."""
         rows = self._connection.execute(
-            "SELECT split, text FROM instructions WHERE text_key = ? AND split IS NOT NULL", (_text_key(text),)
+            "SELECT split, text FROM instructions WHERE text_key = ? AND split IS NOT NULL", (text_key(text),)
         )
         wanted = _encoded(text)
         return {_decoded(split) for split, other in rows if other == wanted}
@@ -218,5 +226,6 @@ def _instruction(row: tuple[Any, ...]) -> Instruction:
     )
 
 
-def _text_key(text: str) -> int:
+def text_key(text: str) -> int:
+    """Return 64 bits that tell a text from others."""
     return int.from_bytes(hashlib.blake2b(_encoded(text), digest_size=8).digest(), "big", signed=True)

@@ -216,7 +216,8 @@ class Querying:
         self._record_all([(response, is_repeat)])
 
     def _record_all(self, finished: Sequence[tuple[Response, bool]]) -> None:
-        self._store.put_all([(self._requests[response.expert], response) for response, _ in finished])
+        asked = self._instructions.text_keys([response.instruction_id for response, _ in finished])
+        self._store.put_all([(self._requests[response.expert], response) for response, _ in finished], asked)
         if self._store.is_disk_full:
             self._halt()
         for response, is_repeat in finished:

@@ -10,20 +10,22 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dataset_build.src.errors import ConfigError, DataError, EarlyStopError
 from dataset_build.src.experts.base import Expert
+from dataset_build.src.instruction_store import InstructionStore, text_key
 from dataset_build.src.journal_repair import salvage
 from dataset_build.src.records import Response, storable
 
 logger = logging.getLogger(__name__)
 
 JOURNAL_NAME = "journal.sqlite"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: Bytes held in reserve for the day the disk is full.
 RESERVE_BYTES = 4 * 2**20
 
@@ -50,6 +52,7 @@ CREATE TABLE responses (
     tokens_estimated INTEGER NOT NULL DEFAULT 0,
     samples TEXT,
     spent REAL NOT NULL DEFAULT 0,
+    asked INTEGER,
     PRIMARY KEY (instruction_id, expert, request),
     CHECK ((text IS NULL) <> (error IS NULL))
 ) WITHOUT ROWID;
@@ -64,13 +67,16 @@ ALTER TABLE responses ADD COLUMN tokens_estimated INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE responses ADD COLUMN samples TEXT;
 ALTER TABLE responses ADD COLUMN spent REAL NOT NULL DEFAULT 0;
 UPDATE responses SET spent = coalesce(cost, 0);
-"""
+""",
+    2: "ALTER TABLE responses ADD COLUMN asked INTEGER;",
 }
-# An answer is final; an error gives way to whatever comes after it. What was spent adds up.
+_OUTCOME = (*_FIELDS[2:], "asked")
+# An answer is final; an error gives way to whatever comes after it. What was spent adds up. `asked` is the hash of the
+# text that was asked; null where that is not known.
 _PUT = f"""
-INSERT INTO responses (request, {", ".join(_FIELDS)}, spent) VALUES (?{", ?" * len(_FIELDS)}, ?)
+INSERT INTO responses (request, {", ".join(_FIELDS)}, spent, asked) VALUES (?{", ?" * len(_FIELDS)}, ?, ?)
 ON CONFLICT (instruction_id, expert, request) DO UPDATE SET
-{", ".join(f"{name} = CASE WHEN responses.text IS NULL THEN excluded.{name} ELSE {name} END" for name in _FIELDS[2:])},
+{", ".join(f"{name} = CASE WHEN responses.text IS NULL THEN excluded.{name} ELSE {name} END" for name in _OUTCOME)},
 spent = spent + excluded.spent
 """
 # What a value that is no text, number or null makes of a statement.
@@ -210,38 +216,54 @@ class ResponseStore:
         """
         self.put_all([(request, response)])
 
-    def put_all(self, responses: Sequence[tuple[str, Response]]) -> None:
+    def put_all(
+        self, responses: Sequence[tuple[str, Response]], asked: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         """Make several (request, response) pairs durable at once, in one transaction, as `put` does with one.
 
         One with a value that no journal holds is stored as a crash of its expert.
+
+        Args:
+            responses: The pairs.
+            asked: Instruction id -> `text_key` of what was asked, as far as it is known.
 
         Raises:
             DiskFullError: the disk is full and the reserve is used up; none of them is stored.
         """
         try:
-            self._write(responses)
+            self._write(responses, asked)
         except DiskFullError:
             if not self._give_up_reserve():
                 raise
-            self._write(responses)
+            self._write(responses, asked)
         except _UNSTORABLE as problem:
             if len(responses) > 1:  # one of them cannot be stored, and the others can
                 for one in responses:
-                    self.put_all([one])
+                    self.put_all([one], asked)
                 return
             ((request, response),) = responses
             error = f"crash: {type(problem).__name__}: {problem}"
-            self._write([(request, Response(response.instruction_id, response.expert, error=error))])
+            self._write([(request, Response(response.instruction_id, response.expert, error=error))], asked)
 
-    def _write(self, responses: Sequence[tuple[str, Response]]) -> None:
-        rows = [[request, *_values(one), (one.cost or 0.0) + one.at_risk] for request, one in responses]
-        with self._translated():
-            if len(rows) == 1:
+    def _write(self, responses: Sequence[tuple[str, Response]], asked: Mapping[str, int]) -> None:
+        rows = [
+            [request, *_values(one), (one.cost or 0.0) + one.at_risk, asked.get(one.instruction_id)]
+            for request, one in responses
+        ]
+        if len(rows) == 1:
+            with self._translated():
                 self._connection.execute(_PUT, rows[0])
-                return
+            return
+        with self._transaction():
+            self._connection.executemany(_PUT, rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing of what is done inside."""
+        with self._translated():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                self._connection.executemany(_PUT, rows)
+                yield
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:  # SQLite itself rolls back when the disk is full
@@ -250,14 +272,49 @@ class ResponseStore:
 
     def carry(self, responses: Iterable[tuple[str, Response]]) -> None:
         """Store (request, response) pairs that an earlier build paid for, in one transaction: all or none."""
+        with self._transaction():
+            self._connection.executemany(_PUT, ([request, *_values(one), 0.0, None] for request, one in responses))
+
+    def set_outdated_aside(self, instructions: InstructionStore) -> int:
+        """Take responses out of the way that belong to another text than the one their instruction has now.
+
+        They are kept, and come back with their text. A response of which the text is not known (the journal is of an
+        older version) is taken to belong to the one of now.
+
+        Returns:
+            How many answers do not count because of it.
+        """
+        outdated = 0
+        execute = self._connection.execute
+        with self._transaction():
+            for page in instructions.pages() if len(self) else ():
+                keys = {storable(one.id): text_key(one.text) for one in page}
+                marks = ", ".join("?" * len(keys))
+                found = f"SELECT DISTINCT instruction_id, asked FROM responses WHERE instruction_id IN ({marks})"
+                for key, asked in execute(found, list(keys)).fetchall():
+                    if asked is None:
+                        execute("UPDATE responses SET asked = ? WHERE instruction_id = ?", (keys[key], key))
+                    elif asked != keys[key]:
+                        these = "WHERE instruction_id = ? AND asked = ?"
+                        count = f"SELECT count(*) FROM responses {these} AND text IS NOT NULL"
+                        outdated += execute(count, (key, asked)).fetchone()[0]
+                        move = f"UPDATE OR REPLACE responses SET instruction_id = ? {these}"
+                        execute(move, (_aside(key, asked), key, asked))
+                home = {_aside(key, asked): key for key, asked in keys.items()}
+                for (aside,) in execute(found.replace(", asked", ""), list(home)).fetchall():
+                    move = "UPDATE OR IGNORE responses SET instruction_id = ? WHERE instruction_id = ?"
+                    execute(move, (home[aside], aside))
+        if outdated:
+            logger.warning(
+                "%s: %s answers belong to instructions whose text has changed since; they do not count, and the new "
+                "text is asked", self.path, f"{outdated:,}",
+            )  # fmt: skip
+        return outdated
+
+    def copy_to(self, path: Path) -> None:
+        """Write a journal of the same content to a path where there is none."""
         with self._translated():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._connection.executemany(_PUT, ([request, *_values(one), 0.0] for request, one in responses))
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            self._connection.execute("VACUUM INTO ?", (str(path),))
 
     @property
     def spent_usd(self) -> float:
@@ -369,6 +426,11 @@ class ResponseStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _aside(key: str, asked: int) -> str:
+    """Return the id under which responses wait whose instruction has another text now."""
+    return f"{key}\x1f{asked}"
 
 
 def _is_damage(problem: sqlite3.Error) -> bool:

@@ -317,6 +317,28 @@ def test_a_journal_of_another_configuration_is_used_where_it_fits(tmp_path, plug
     assert plugin.stat().st_size - paid <= 25
 
 
+def test_a_question_that_was_edited_under_its_id_is_asked_anew(tmp_path, plugin, capsys, caplog):
+    output, source = tmp_path / "data", tmp_path / "q.csv"
+    rows = pd.DataFrame({"instruction_id": ["a", "b"], "question": ["say 1", "say 2"], "answer": ["1", "2"]})
+    rows.to_csv(source, index=False)
+    columns = "instruction=question,reference=answer,instruction_id=instruction_id"
+    command = ["--sources", str(source), "--columns", columns, "--experts", "last", "--output", str(output), "--quiet"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("dataset_build.src.building._write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main(command)
+    assert plugin.stat().st_size == 2
+    rows.assign(question=["say 1", "tell me 3"], answer=["1", "3"]).to_csv(source, index=False)
+    assert main([*command, "--dry_run"]) == 0
+    assert "1 calls to make" in capsys.readouterr().out
+    assert main(command) == 0
+    frame = read_table(output).sort_values("instruction_id")
+    assert frame["response"].tolist() == ["1", "3"]
+    assert frame["score"].tolist() == [1.0, 1.0]
+    assert plugin.stat().st_size == 3
+    assert "1 answers belong to instructions whose text has changed since" in caplog.text
+
+
 def test_a_build_runs_inside_a_running_event_loop(tmp_path, plugin):
     config = BuildConfig(
         sources=[{"source": "file", "path": str(questions(tmp_path / "q.csv", 3)),

@@ -136,7 +136,7 @@ def test_a_batch_over_its_deadline_is_a_timeout(store):
 
 
 def test_a_journal_that_cannot_be_written_ends_the_build_with_its_own_error(store):
-    def broken(responses):
+    def broken(responses, asked):
         raise DataError("damaged")
 
     store.put_all = broken

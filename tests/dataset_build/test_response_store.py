@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from dataset_build.src.errors import ConfigError, DataError
 from dataset_build.src.experts.echo import EchoExpert
-from dataset_build.src.records import Response
+from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.records import Instruction, Response
 from dataset_build.src.response_store import DiskFullError, ResponseStore, request_key, storable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,7 +161,7 @@ def test_a_journal_of_the_first_version_is_upgraded(path):
     with ResponseStore(path):
         pass
     connection = sqlite3.connect(path)
-    new = ("cached_tokens", "reasoning_tokens", "first_token_s", "tokens_estimated", "samples", "spent")
+    new = ("cached_tokens", "reasoning_tokens", "first_token_s", "tokens_estimated", "samples", "spent", "asked")
     for name in new:
         connection.execute(f"ALTER TABLE responses DROP COLUMN {name}")
     connection.execute(
@@ -284,3 +285,40 @@ def test_a_response_that_cannot_be_stored_is_a_crash_and_takes_no_other_along(pa
         assert [store.is_answered(f"i{n}", "e", "r") for n in range(5)] == [True, True, False, True, True]
         assert store.of_instruction("i2")["e", "r"].error_kind == "crash"
     assert not path.with_name(path.name + "-suspect").exists()
+
+
+def asked(*texts):
+    return InstructionStore(Instruction(f"i{n}", text) for n, text in enumerate(texts))
+
+
+def test_answers_to_a_text_that_was_changed_do_not_count_and_come_back_with_it(path, caplog):
+    old, new = asked("first", "second", "third"), asked("first", "2nd", "third")
+    with ResponseStore(path) as store:
+        assert store.set_outdated_aside(old) == 0
+        rows = [("r", Response(f"i{n}", "e", text=f"old {n}", cost=1.0)) for n in range(3)]
+        store.put_all([*rows, ("r", Response("i1", "f", error="auth: no", at_risk=0.5))], old.text_keys(["i0", "i1"]))
+    with ResponseStore(path) as store:
+        assert store.set_outdated_aside(new) == 1
+        assert store.answered_among(["i0", "i1", "i2"], "e", "r") == {"i0", "i2"}
+        assert store.errors_among(["i1"], "f", "r") == store.of_instruction("i1") == {}
+        assert store.spent_usd == 3.5
+        store.put_all([("r", Response("i1", "e", text="new", cost=1.0))], new.text_keys(["i1"]))
+        assert store.set_outdated_aside(new) == 0
+    assert caplog.text.count("1 answers belong to instructions whose text has changed") == 1
+    with ResponseStore(path) as store:
+        store.set_outdated_aside(old)
+        assert store.of_instruction("i1")["e", "r"].text == "old 1"
+        assert store.of_instruction("i1")["f", "r"].error_kind == "auth"
+        store.set_outdated_aside(new)
+        assert store.of_instruction("i1")["e", "r"].text == "new"
+        assert store.spent_usd == 4.5
+
+
+def test_responses_of_an_older_journal_belong_to_the_texts_of_its_first_resumption(path):
+    with ResponseStore(path) as store:
+        store.put("r", Response("i0", "e", text="a"))
+    with ResponseStore(path) as store:
+        assert store.set_outdated_aside(asked("first")) == 0
+        assert store.is_answered("i0", "e", "r")
+        assert store.set_outdated_aside(asked("1st")) == 1
+        assert not store.is_answered("i0", "e", "r")

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dataset_build.src import errors
@@ -59,7 +60,9 @@ class _BlockAnswers(ResponseStore):
         self.is_disk_full = False
         self._missing = {(expert, requests[expert]): set(ids) for expert, ids in block.missing.items() if ids}
 
-    def put_all(self, responses: Sequence[tuple[str, Response]]) -> None:
+    def put_all(
+        self, responses: Sequence[tuple[str, Response]], asked: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         for request, response in responses:
             self._missing[response.expert, request].discard(response.instruction_id)
 
