@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+#: Steps of cost at which trade-offs are shown.
+_SHOWN = 8
+
 
 def router_card(content: Mapping[str, Any]) -> str:
     """Return the card as Markdown with the YAML header that the Hugging Face hub reads.
@@ -36,6 +39,9 @@ def router_card(content: Mapping[str, Any]) -> str:
         "## Evaluation on the validation split",
         "",
         *_evaluation(metrics),
+        *_guard(content.get("guard"), metrics),
+        *_scores(content, metrics),
+        *_trade_offs(content.get("trade_offs")),
         "",
         "## Experts",
         "",
@@ -79,6 +85,63 @@ def _evaluation(metrics: Mapping[str, Any]) -> list[str]:
         f"({ahead['low']:+.3f} to {ahead['high']:+.3f}, paired bootstrap), "
         f"over {metrics['instructions']} instructions, policy `{metrics['policy']}`.",
         *_abilities(metrics.get("abilities")),
+    ]
+
+
+def _guard(guard: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> list[str]:
+    if guard is None:
+        return []
+    lines = ["", "## Guard", ""]
+    for name, against in (
+        ("quality", f"always asking {_cell(metrics.get('best_single_name') or 'the best single expert')}"),
+        ("cost", "the zero router, which knows each expert's mean score and cost only"),
+    ):
+        found = guard[name]
+        lines.append(
+            f"- **{name}**: {'better' if found['is_better'] else 'not shown to be better'} than {against}: "
+            f"{found['value']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f}, paired bootstrap), "
+            f"over {found['rows']} instructions not learned from."
+        )
+    heeded = "on: where routing is not shown to be better, every instruction goes where the experts' means say"
+    return [*lines, "", f"The guard is {heeded if guard['on'] else 'off'}."]
+
+
+def _scores(content: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    known = [
+        ("Expected calibration error", metrics.get("ece"), "{:.3f}"),
+        ("Brier score", metrics.get("brier"), "{:.3f}"),
+        ("Mean error of expected costs, as a share of the mean cost", metrics.get("cost_error"), "{:.0%}"),
+        ("Share of validation unlike anything learned from", metrics.get("novel_share"), "{:.1%}"),
+    ]
+    told = [f"- {name}: {form.format(value)}" for name, value, form in known if value is not None]
+    kinds = (content.get("calibration") or {}).get("kinds")
+    if kinds:
+        told.append(f"- Calibration: {', '.join(sorted(set(kinds)))}")
+    return ["", "## Expected scores and costs", "", *told] if told else []
+
+
+def _trade_offs(tables: Mapping[str, Any] | None) -> list[str]:
+    """Return some points of the trade-off table, evenly spread over its cost."""
+    if tables is None:
+        return []
+    table = tables["routed"]
+    costs = table["costs"]
+    wanted = [costs[-1] + (costs[0] - costs[-1]) * step / _SHOWN for step in range(_SHOWN, -1, -1)]
+    shown = sorted({min(range(len(costs)), key=lambda row: abs(costs[row] - cost)) for cost in wanted})
+    return [
+        "",
+        "## Trade-offs",
+        "",
+        "What routing costs and reaches on rows not learned from, by `cost_weight`; `budget=USD` and `target=SHARE` "
+        "look up the whole table. Bounds hold with 95 % confidence, each on its side.",
+        "",
+        "| cost_weight | mean cost (USD) | at most | mean score | at least | share of the best single's |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {table['weights'][row]:.3g} | {costs[row]:.3g} | {table['costs_high'][row]:.3g} | "
+            f"{table['qualities'][row]:.3f} | {table['qualities_low'][row]:.3f} | {table['kept'][row]:.1%} |"
+            for row in shown
+        ),
     ]
 
 

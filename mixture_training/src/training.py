@@ -93,6 +93,7 @@ def _fit(config: "TrainConfig", data: "TrainingData", classifier: "Classifier", 
             dataset=read_dataset_json(config.dataset),
             path=config.dataset,
             options=config.model_dump(mode="json", exclude={"output", "overwrite", "resume"}),
+            guard=config.guard,
             seed=config.seed,
         )
     except KeyboardInterrupt:
@@ -158,14 +159,37 @@ def print_summary(router: "Router", *, seconds: float) -> None:
 
 
 def verdict(router: "Router") -> str:
-    """Return one sentence: whether routing is better than always asking the best single expert."""
-    ahead, name = router.metrics["vs_best_single"], router.metrics["best_single_name"]
-    numbers = f"{ahead['value']:+.3f} ({ahead['low']:+.3f} to {ahead['high']:+.3f}, paired bootstrap)"
-    if ahead["low"] > 0:
-        return f"Better than always asking {name}: {numbers}."
-    if ahead["high"] < 0:
-        return f"WORSE than always asking {name}: {numbers}. Use that expert, or try another --model_type or --encoder."
-    return f"Not shown to be better than always asking {name}: {numbers}. Try another --model_type, or more data."
+    """Return whether routing is better than not routing, and what is done where it has not been shown to be."""
+    guard, name = router.assurance.guard, router.metrics["best_single_name"]
+    if guard is None:
+        return f"Nothing shows whether this is better than always asking {name}: moe evaluate tells."
+    told = []
+    for found, other in (
+        (guard.quality, f"always asking {name}"),
+        (guard.cost, "the best single expert for each cost"),
+    ):
+        numbers = (
+            f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f}, {found.rows:,} instructions not learned from)"
+        )
+        if found.is_better:
+            told.append(f"Better than {other}: {numbers}.")
+        elif found.high < 0:
+            told.append(f"WORSE than {other}: {numbers}.")
+        else:
+            told.append(f"Not shown to be better than {other}: {numbers}.")
+    if guard.quality.is_better and guard.cost.is_better:
+        return "\n".join(told)
+    stopped = " and ".join(
+        part for part, found in (("under quality", guard.quality), ("under cost", guard.cost)) if not found.is_better
+    )
+    if guard.on:
+        told.append(
+            f"So {stopped} it sends all to the expert that is best on average; --guard False routes all the same."
+        )
+    else:
+        told.append(f"It routes {stopped} all the same, as --guard False asks.")
+    told.append("Try another --model_type or --encoder, or more data.")
+    return "\n".join(told)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -204,7 +228,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="epochs (transformer, 3) or trees (xgboost, 20) without progress on validation before it stops",
     )
     parser.add_boolean("--resume", help="go on from a transformer's last checkpoint")
-    add("--policy", metavar="P", help="the router's default: quality, or cost_weight=NUMBER (quality)")
+    add(
+        "--policy",
+        metavar="P",
+        help="the router's default: quality, cost_weight=NUMBER, budget=USD, target=SHARE (quality)",
+    )
     add("--columns", type=parse_columns, metavar="a=b", help="columns with other names in the dataset")
     parser.add_boolean("--overwrite", help="replace a router that is at --output")
     add("--seed", type=int, metavar="S", help="of everything random (0)")
