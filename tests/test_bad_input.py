@@ -38,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "rule.yaml").write_text("metrics: [{categ: sums, metric: number}]\n")
     (tmp_path / "price.yaml").write_text("experts: [{provider: echo, price: {promt_per_million: 1}}]\n")
     (tmp_path / "mine" / "dataset").mkdir(parents=True)
-    own = {"config": {"sources": [{"source": "file"}], "experts": [{"provider": "echo"}]}}
+    own = {"config": {"sources": [{"source": "file"}]}, "experts": [{"name": "a", "provider": "echo"}]}
     (tmp_path / "mine" / "dataset" / "dataset.json").write_text(json.dumps({"format_version": 1, **own}))
     (tmp_path / "routed" / "router").mkdir(parents=True)
     (tmp_path / "routed" / "router" / "router.json").write_text("{}")

@@ -75,10 +75,9 @@ def _check_place(dataset: Path, router: Path, args: argparse.Namespace) -> None:
     if args.max_iter < LEAST:
         raise ConfigError(f"--max_iter {args.max_iter} leaves too little to train on; give at least {LEAST}.")
     if (dataset / "dataset.json").is_file():
-        built = read_dataset_json(dataset).get("config") or {}
-        sources = {source.get("source") for source in built.get("sources", [])}
-        experts = {expert.get("provider") for expert in built.get("experts", [])}
-        if sources != {"bundled"} or experts != {"embedded"}:
+        built = read_dataset_json(dataset)
+        sources = {source.get("source") for source in built.get("config", {}).get("sources", [])}
+        if sources != {"bundled"} or any(expert.get("provider") != "tool" for expert in built.get("experts", [])):
             raise ConfigError(f"{dataset} holds a dataset that no quickstart made; choose another --output.")
     elif (router / "router.json").is_file():
         raise ConfigError(f"{router} holds a router that no quickstart made; choose another --output.")
