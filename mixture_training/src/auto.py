@@ -77,7 +77,6 @@ class Trial:
         standard_error: Of `behind`.
         quality: Mean score of the expert with the highest expected score.
         squared_error: Of the expected scores.
-        fit_s: Seconds the fits took, encoding left out.
         route_s: About the seconds it takes to route one instruction.
         is_chosen: Whether it is what the router uses.
     """
@@ -88,7 +87,6 @@ class Trial:
     standard_error: float
     quality: float
     squared_error: float
-    fit_s: float
     route_s: float
     is_chosen: bool = False
 
@@ -128,11 +126,14 @@ class AutoClassifier(Classifier):
             sample = train.take(np.sort(np.random.default_rng(self.seed).permutation(len(train))[:MOST_ROWS]))
         folds = 5 if len(sample) <= 5_000 else 3
         candidates = self._affordable(len(sample), len(train.experts), folds)
+        self._tell(f"comparing {len(candidates)} classifiers on {len(sample):,} rows, about {self._about_s:.0f} s")
         found = out_of_fold(candidates, sample, folds=folds, seed=self.seed, on_step=self._tell)
         if not found:
             raise ConfigError("None of the classifiers to choose from can be used; see the warnings above.")
         fold_of = folds_of(sample.texts, folds, seed=self.seed)
         chosen, self._trials = choose(found, sample, fold_of)
+        #: Seconds each candidate's fits took; not saved, so that the same seed gives the same files.
+        self.fit_seconds_ = {str(candidate): part.fit_s for candidate, part in found.items()}
         weights = dict.fromkeys(found, 0.0)
         if chosen == STACK:
             parts = [part.scores for part in found.values()]
@@ -149,6 +150,7 @@ class AutoClassifier(Classifier):
 
     def _affordable(self, rows: int, experts: int, folds: int) -> list[Candidate]:
         """Return what fits into the time budget, the cheapest first."""
+        self._about_s = self.time_budget_s
         if self.members is not None:
             return [Candidate.parse(member) for member in self.members]
         kept: list[Candidate] = []
@@ -162,6 +164,7 @@ class AutoClassifier(Classifier):
             if about <= left or not kept:
                 kept.append(candidate)
                 left -= about
+        self._about_s = self.time_budget_s - left
         return kept
 
     def _tell(self, step: str) -> None:
@@ -192,7 +195,7 @@ class AutoClassifier(Classifier):
         """Return the classifier that `save` wrote."""
         classifier = cls(**state["options"])
         classifier._stack = Stack.load(folder, state["stack"])
-        classifier._trials, classifier.out_of_fold_ = [], None
+        classifier._trials, classifier.out_of_fold_, classifier.fit_seconds_ = [], None, {}
         return classifier
 
     def diagnostics(self) -> dict[str, Any]:
@@ -215,14 +218,12 @@ def choose(
     """
     predictions = {str(candidate): part.scores for candidate, part in found.items()}
     seconds = {str(candidate): make_encoder(candidate.encoder).seconds_per_text for candidate in found}
-    fits = {str(candidate): part.fit_s for candidate, part in found.items()}
     if len(found) > 1:
         predictions[STACK] = stacked_out_of_fold(list(predictions.values()), data.scores, fold_of)
         weights = stack_weights([part.scores for part in found.values()], data.scores)
         used = [str(candidate) for candidate, weight in zip(found, weights, strict=True) if weight > 0.0]
         encoders = {candidate.encoder for candidate in found if str(candidate) in used}
         seconds[STACK] = sum(make_encoder(encoder).seconds_per_text for encoder in encoders)
-        fits[STACK] = sum(fits[name] for name in used)
     values = {name: row_values(predicted, data) for name, predicted in predictions.items()}
     best = max(values, key=lambda name: (round(float(np.nanmean(values[name])), 9), -seconds[name]))
     trials = []
@@ -238,7 +239,6 @@ def choose(
                 standard_error=float(behind.std() / np.sqrt(max(len(behind), 1))),
                 quality=float(np.nanmean(routed)) if not np.isnan(routed).all() else float("nan"),
                 squared_error=float(np.nanmean((predicted - data.scores) ** 2)),
-                fit_s=fits[name],
                 route_s=seconds[name],
             )
         )

@@ -59,7 +59,7 @@ class ContrastiveClassifier(VectorClassifier):
 
     def __init__(
         self,
-        encoder: str = "minilm+tfidf",
+        encoder: str = "minilm+tfidf+features",
         dimensions: int = 64,
         epochs: int = 20,
         temperature: float | None = None,

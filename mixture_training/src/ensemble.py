@@ -18,7 +18,12 @@ from mixture_training.src.targets import check_learnable
 from mixture_training.src.training_data import FloatArray, TrainingData
 
 #: Members by default: ways of learning that err differently.
-MEMBERS = ("linear:minilm+tfidf", "kernel:minilm+tfidf", "hierarchical:minilm+tfidf", "knn:minilm")
+MEMBERS = (
+    "linear:minilm+tfidf+features",
+    "kernel:minilm+tfidf+features",
+    "hierarchical:minilm+tfidf+features",
+    "knn:minilm",
+)
 
 
 class EnsembleClassifier(Classifier):

@@ -55,7 +55,7 @@ class FactorisationClassifier(VectorClassifier):
 
     kind = "factorisation"
 
-    def __init__(self, encoder: str = "minilm+tfidf", rank: int | None = None, seed: int = 0) -> None:
+    def __init__(self, encoder: str = "minilm+tfidf+features", rank: int | None = None, seed: int = 0) -> None:
         self.encoder = encoder
         self.rank = rank
         self.seed = seed

@@ -36,7 +36,7 @@ class HierarchicalClassifier(VectorClassifier):
 
     def __init__(
         self,
-        encoder: str = "minilm+tfidf",
+        encoder: str = "minilm+tfidf+features",
         residual: Literal["ridge", "kernel"] = "kernel",
         seed: int = 0,
     ) -> None:

@@ -33,7 +33,7 @@ class KernelClassifier(VectorClassifier):
 
     kind = "kernel"
 
-    def __init__(self, encoder: str = "minilm+tfidf", landmarks: int = LANDMARKS, seed: int = 0) -> None:
+    def __init__(self, encoder: str = "minilm+tfidf+features", landmarks: int = LANDMARKS, seed: int = 0) -> None:
         self.encoder = encoder
         self.landmarks = landmarks
         self.seed = seed

@@ -28,7 +28,7 @@ class LinearClassifier(VectorClassifier):
 
     kind = "linear"
 
-    def __init__(self, encoder: str = "minilm+tfidf", seed: int = 0) -> None:
+    def __init__(self, encoder: str = "minilm+tfidf+features", seed: int = 0) -> None:
         self.encoder = encoder
         self.seed = seed
 

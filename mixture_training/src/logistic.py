@@ -38,7 +38,7 @@ class LogisticClassifier(VectorClassifier):
 
     kind = "logistic"
 
-    def __init__(self, encoder: str = "minilm+tfidf", penalty: float | None = None, seed: int = 0) -> None:
+    def __init__(self, encoder: str = "minilm+tfidf+features", penalty: float | None = None, seed: int = 0) -> None:
         self.encoder = encoder
         self.penalty = penalty
         self.seed = seed

@@ -62,7 +62,7 @@ class PerceptronClassifier(VectorClassifier):
 
     def __init__(
         self,
-        encoder: str = "minilm+tfidf",
+        encoder: str = "minilm+tfidf+features",
         hidden: int = 128,
         networks: int = 3,
         epochs: int = 100,

@@ -114,6 +114,7 @@ def out_of_fold(
     scores = {candidate: np.full(train.scores.shape, np.nan) for candidate in candidates}
     spent = dict.fromkeys(candidates, 0.0)
     for fold in np.unique(fold_of):
+        on_step(f"part {fold + 1} of {folds}")
         inside = fold_of == fold
         learned, judged = train.take(~inside), train.take(inside)
         means = learned.expert_means()
@@ -122,7 +123,6 @@ def out_of_fold(
         learned = _with_experts(learned, known)
         parts = _Parts(learned.texts, judged.texts)
         for encoder, group in _by_encoder(list(scores)):
-            on_step(f"part {fold + 1} of {folds}: {encoder}")
             vectors = [parts.vectors(part) for part in part_names(encoder)]
             seen, unseen = (
                 Encoded(np.concatenate(side, axis=1), rows)
@@ -130,7 +130,6 @@ def out_of_fold(
             )
             nothing = Encoded(seen.vectors[:0], learned.take([]))
             for candidate in group:
-                on_step(f"part {fold + 1} of {folds}: {candidate}")
                 started = time.perf_counter()
                 try:
                     prediction = candidate.make(seed).fit_vectors(seen, nothing).predict_vectors(unseen.vectors)

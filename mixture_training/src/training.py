@@ -112,6 +112,7 @@ def print_trials(router: "Router") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    seconds = getattr(router.classifier, "fit_seconds_", {})
     table = Table(title="tried, on parts of train not learned from (behind: ± standard error, over all trade-offs)")
     for name in ("classifier:encoder", "behind", "quality", "squared error", "fit, s", "route, ms"):
         table.add_column(name, justify="left" if name == "classifier:encoder" else "right")
@@ -121,7 +122,7 @@ def print_trials(router: "Router") -> None:
             f"{trial['behind']:.4f} ± {trial['standard_error']:.4f}",
             f"{trial['quality']:.4f}",
             f"{trial['squared_error']:.4f}",
-            f"{trial['fit_s']:.1f}",
+            f"{seconds[trial['name']]:.1f}" if trial["name"] in seconds else "",
             f"{1000 * trial['route_s']:.2g}",
             style="bold" if trial["is_chosen"] else None,
         )
