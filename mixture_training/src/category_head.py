@@ -12,6 +12,8 @@ from mixture_training.src.training_data import FloatArray, TrainingData
 
 #: Strength of the L2 penalty; unit vectors need little of it.
 _PENALTY = 0.1
+#: A step that improves the loss by a smaller share than this is the last.
+_PROGRESS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class CategoryHead:
         codes = category_codes(train, names)
         known = codes >= 0
         axes = Axes.of(vectors[known])
-        return cls(names, *axes.untwist(*fit_linear(axes, CategoryLoss(codes[known], len(names)), _PENALTY)))
+        loss = CategoryLoss(codes[known], len(names))
+        return cls(names, *axes.untwist(*fit_linear(axes, loss, _PENALTY, progress=_PROGRESS)))
 
     def predict(self, vectors: npt.NDArray[np.floating]) -> FloatArray:
         """Return the probability of each category, (n, C)."""

@@ -1,7 +1,7 @@
 """Boosted trees from an encoder's vectors to the score of each expert.
 
 XGBoost: Chen and Guestrin, 2016. One booster per expert, fitted to the rows that have a score for it, with the
-logistic objective on scores in [0, 1]; the number of trees is chosen on validation.
+logistic objective on scores in [0, 1]; the number of trees is chosen on validation, or without it on a part of train.
 """
 
 import os
@@ -19,8 +19,10 @@ from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassi
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
 
-#: Fewer scored validation rows than this choose nothing; then all the trees are kept.
+#: Fewer scored rows than this choose no number of trees.
 _ENOUGH_TO_STOP = 20
+#: Share of train that chooses it where there is no validation.
+_HELD_OUT = 0.15
 
 
 class XGBoostClassifier(VectorClassifier):
@@ -100,10 +102,31 @@ class XGBoostClassifier(VectorClassifier):
         held_out: Embeddings,
         held_out_scores: FloatArray,
     ) -> "Booster":
+        known, judged = ~np.isnan(scores), ~np.isnan(held_out_scores)
+        vectors, scores = vectors[known], scores[known]
+        held_out, held_out_scores = held_out[judged], held_out_scores[judged]
+        if len(held_out) >= _ENOUGH_TO_STOP:
+            return self._train(vectors, scores, self.rounds, held_out, held_out_scores)
+        left_out, learned = np.split(
+            np.random.default_rng(self.seed).permutation(len(scores)), [int(_HELD_OUT * len(scores))]
+        )
+        if len(left_out) < _ENOUGH_TO_STOP:
+            return self._train(vectors, scores, self.rounds)
+        found = self._train(vectors[learned], scores[learned], self.rounds, vectors[left_out], scores[left_out])
+        return self._train(vectors, scores, found.num_boosted_rounds())
+
+    def _train(
+        self,
+        vectors: Embeddings,
+        scores: FloatArray,
+        rounds: int,
+        held_out: Embeddings | None = None,
+        held_out_scores: FloatArray | None = None,
+    ) -> "Booster":
+        """Return `rounds` trees, or as many as are best for the rows held out, none of whose scores is missing."""
         import xgboost
 
-        known, judged = ~np.isnan(scores), ~np.isnan(held_out_scores)
-        data = _matrix(vectors[known], scores[known])
+        data = _matrix(vectors, scores)
         parameters = {
             "objective": "reg:logistic",
             "eval_metric": "rmse",
@@ -116,17 +139,17 @@ class XGBoostClassifier(VectorClassifier):
             "max_bin": 64,
             "tree_method": "hist",
             # The mean, away from 0 and 1 where the logistic has no finite start.
-            "base_score": float(np.clip(scores[known].mean(), 0.01, 0.99)),
+            "base_score": float(np.clip(scores.mean(), 0.01, 0.99)),
             "seed": self.seed,
             "nthread": _threads(),
         }
-        if judged.sum() < _ENOUGH_TO_STOP:
-            return xgboost.train(parameters, data, num_boost_round=self.rounds)
+        if held_out is None:
+            return xgboost.train(parameters, data, num_boost_round=rounds)
         booster = xgboost.train(
             parameters,
             data,
-            num_boost_round=self.rounds,
-            evals=[(_matrix(held_out[judged], held_out_scores[judged]), "validation")],
+            num_boost_round=rounds,
+            evals=[(_matrix(held_out, held_out_scores), "validation")],
             early_stopping_rounds=self.patience,
             verbose_eval=False,
         )
