@@ -2,9 +2,12 @@
 
 At any moment `spent + reserved <= cap`, where a reservation is the most the call can cost. So the cap can be exceeded
 only where an endpoint charges more than its own price list or answers beyond the tokens it was allowed.
+
+So that this holds over runs that are killed, a bound of the sum is written down before the calls that it covers start.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from dataset_build.src.errors import ConfigError, EarlyStopError
 from dataset_build.src.experts.base import Expert
@@ -12,6 +15,8 @@ from dataset_build.src.records import Instruction
 
 #: Shares of a cent that sums of floats may be off by.
 ROUNDING_USD = 1e-12
+#: Share of what is left that the bound is ahead of what is set aside at most; a kill loses that much more.
+MOST_AHEAD = 0.1
 
 
 class BudgetMetError(EarlyStopError):
@@ -41,6 +46,16 @@ class Budget:
         self.reserved_usd = 0.0
         self._reservations = 0
         self._changed = asyncio.Event()
+        self._write_down: Callable[[float], None] | None = None
+        self._bound_usd = 0.0
+
+    def have_written_down(self, write_down: Callable[[float], None]) -> None:
+        """Have `write_down` told a bound of all that may be spent, before the first call that goes beyond the last one.
+
+        Args:
+            write_down: Makes the bound, in USD, durable.
+        """
+        self._write_down = write_down
 
     async def reserve(self, usd: float) -> None:
         """Set `usd` aside, waiting for calls in flight to be settled where that may make room.
@@ -50,16 +65,28 @@ class Budget:
         """
         if self.cap_usd is None or usd == 0.0:
             return
-        while self.spent_usd + self.reserved_usd + usd > self.cap_usd + ROUNDING_USD:
-            if not self._reservations:
-                raise BudgetMetError(
-                    f"the budget of USD {self.cap_usd:g} is met: USD {self.spent_usd:.6g} are spent and the next call "
-                    f"may cost USD {usd:.3g}"
-                )
-            self._changed.clear()
-            await self._changed.wait()
+        while (total := self.spent_usd + self.reserved_usd + usd) > self._bound_usd:
+            if total > self.cap_usd + ROUNDING_USD:
+                await self._make_room(usd)
+            else:
+                ahead = min(self.reserved_usd + usd, MOST_AHEAD * max(0.0, self.cap_usd - total))
+                await self._raise_bound(total + ahead)
         self._reservations += 1
         self.reserved_usd += usd
+
+    async def _make_room(self, usd: float) -> None:
+        if not self._reservations:
+            raise BudgetMetError(
+                f"the budget of USD {self.cap_usd:g} is met: USD {self.spent_usd:.6g} are spent and the next call "
+                f"may cost USD {usd:.3g}"
+            )
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _raise_bound(self, usd: float) -> None:
+        if self._write_down is not None:
+            self._write_down(usd)
+        self._bound_usd = usd
 
     def settle(self, reserved_usd: float, spent_usd: float) -> None:
         """Replace a reservation by what was spent."""

@@ -30,7 +30,8 @@ def print_plan(plan: "BuildPlan") -> None:
         rows,
     )
     if plan.spent_usd:
-        _say(f"Spent by earlier runs: USD {plan.spent_usd:.4g}.")
+        lost = f", at most USD {plan.lost_usd:.4g} of it on calls in flight when a run ended" if plan.lost_usd else ""
+        _say(f"Spent by earlier runs: USD {plan.spent_usd:.4g}{lost}.")
     _say(
         "Likely: by the mean of the answers that are there. At most: every answer as long as it may be, tools as slow "
         "as their deadline."
@@ -74,6 +75,8 @@ def print_result(result: "BuildResult") -> None:
         ("expert", "mean score", "answered", "failed", "USD"),
         rows,
     )
+    if result.lost_usd:
+        _say(f"At most USD {result.lost_usd:.4g} was lost with calls in flight when a run ended; it counts as spent.")
     cost = sum(expert.cost_sum for expert in summary.experts.values())
     if cost >= WORTH_TELLING_USD and len(summary.categories) > 1:
         _print("Cost, USD", *_costs(summary))

@@ -61,6 +61,8 @@ class BuildResult:
     judges: Sequence[JudgeAudit] = ()
     abilities: AbilitySummary | None = None
     unused_rules: Sequence[str] = ()
+    #: USD that calls may have cost which were in flight when a run of this build ended.
+    lost_usd: float = 0.0
 
 
 def build(
@@ -109,13 +111,14 @@ def build(
             abilities = ingredients.tagging.tag(instructions, store)
             unused = ingredients.unused_rules()
             summary = _write(config, ingredients, columns, store, audits, abilities, show_progress)
+            lost_usd = store.lost_usd
             store.delete()
     if stop is not None:
         raise EarlyStopError(
             f"{stop.reason}; the dataset in {config.output} holds what was answered, and --use_existing_dataset True "
             "adds the rest."
         )
-    return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits, abilities, unused)
+    return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits, abilities, unused, lost_usd)
 
 
 def plan_build(config: BuildConfig) -> BuildPlan:

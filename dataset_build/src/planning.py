@@ -44,11 +44,13 @@ class BuildPlan:
         instructions: How many there are.
         experts: What each would be asked.
         spent_usd: What earlier runs of the same build spent.
+        lost_usd: The part of it that calls may have cost which were in flight when a run ended.
     """
 
     instructions: int
     experts: list[ExpertPlan]
     spent_usd: float = 0.0
+    lost_usd: float = 0.0
 
     @property
     def most_usd(self) -> float | None:
@@ -69,7 +71,9 @@ def make_plan(
         timeout_s: Seconds one call may take.
     """
     plans = [_plan(expert, instructions, store, timeout_s) for expert in experts]
-    return BuildPlan(len(instructions), plans, store.spent_usd if store is not None else 0.0)
+    if store is None:
+        return BuildPlan(len(instructions), plans)
+    return BuildPlan(len(instructions), plans, store.spent_usd, store.lost_usd)
 
 
 def _plan(expert: Expert, instructions: InstructionStore, store: ResponseStore | None, timeout_s: float) -> ExpertPlan:

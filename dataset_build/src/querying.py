@@ -12,6 +12,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any
 
+from dataset_build.src.accounts import accounted
 from dataset_build.src.budget import Budget, BudgetMetError, at_most_usd
 from dataset_build.src.calls import answered, call_expert, crashed, failed, in_thread, pause_s, timed_out
 from dataset_build.src.config import BuildConfig
@@ -76,9 +77,11 @@ async def query_all(
         EarlyStopError: interrupted (SIGINT, SIGTERM), the budget is met, or the disk is full; everything finished is
             kept.
     """
-    querying = Querying(instructions, experts, store, config, budget or Budget(None), on_response, on_repeat)
+    budget = budget or Budget(None)
+    querying = Querying(instructions, experts, store, config, budget, on_response, on_repeat)
     try:
-        await querying.run()
+        with accounted(budget, store):
+            await querying.run()
     finally:
         for expert in experts:
             with suppress(Exception):

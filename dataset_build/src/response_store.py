@@ -28,6 +28,10 @@ JOURNAL_NAME = "journal.sqlite"
 SCHEMA_VERSION = 3
 #: Bytes held in reserve for the day the disk is full.
 RESERVE_BYTES = 4 * 2**20
+#: USD below which a difference between sums is rounding.
+NOTHING_USD = 1e-9
+# Notes: a bound of all that is spent once the calls in flight are settled; what was spent without a response to show.
+_AT_MOST_USD, _LOST_USD = "at_most_usd", "lost_usd"
 
 _FIELDS = (
     "instruction_id", "expert", "text", "error", "prompt_tokens", "completion_tokens", "cost", "latency_s", "model",
@@ -116,6 +120,8 @@ class ResponseStore:
             self._connection = _connect(path)
         try:
             self._open_or_salvage()
+            if (at_most := self.note(_AT_MOST_USD)) is not None:
+                self.close_account(float(at_most))
         except BaseException:
             self._connection.close()
             raise
@@ -319,9 +325,49 @@ class ResponseStore:
     @property
     def spent_usd(self) -> float:
         """USD that the calls of this build cost, or may have cost where their answer was lost."""
+        return self._spent_on_responses() + self.lost_usd
+
+    @property
+    def lost_usd(self) -> float:
+        """The part of `spent_usd` that calls may have cost which were in flight when a run ended."""
+        return float(self.note(_LOST_USD) or 0.0)
+
+    def _spent_on_responses(self) -> float:
         with self._translated():
             spent: float = self._connection.execute("SELECT total(spent) FROM responses").fetchone()[0]
         return spent
+
+    def expect_spent(self, usd: float) -> None:
+        """Write down that `usd` may be spent in all once the calls that start now have ended.
+
+        Where the run is killed, the next one takes it for spent.
+
+        Raises:
+            DiskFullError: the disk is full and the reserve is used up.
+        """
+        try:
+            self.set_note(_AT_MOST_USD, repr(usd))
+        except DiskFullError:
+            if not self._give_up_reserve():
+                raise
+            self.set_note(_AT_MOST_USD, repr(usd))
+
+    def close_account(self, usd: float) -> None:
+        """Write down that no call is in flight any more and at most `usd` is spent in all.
+
+        What no response accounts for is lost, and stays spent.
+        """
+        before = self.lost_usd
+        lost = max(before, usd - self._spent_on_responses())
+        with self._transaction():
+            if lost - before > NOTHING_USD:
+                self._connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (_LOST_USD, repr(lost)))
+            self._connection.execute("DELETE FROM notes WHERE key = ?", (_AT_MOST_USD,))
+        if lost - before > NOTHING_USD:
+            logger.warning(
+                "%s: at most USD %.4g was lost with calls in flight when a run ended; it counts as spent",
+                self.path, lost - before,
+            )  # fmt: skip
 
     def is_answered(self, instruction_id: str, expert: str, request: str) -> bool:
         """Return whether there is an answer; a stored error does not count, it is tried again."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import shutil
 
 import pytest
 from hypothesis import given, settings
@@ -189,6 +190,101 @@ def test_a_build_never_charges_more_than_its_cap_over_all_its_runs_and_the_journ
             assert store.spent_usd == pytest.approx(budget.spent_usd)
             assert budget.reserved_usd == 0.0
             assert count_answered(asked, experts, store) > 0
+
+
+def left_by_a_kill(store, folder):
+    """Return the journal as a `kill -9` at this moment leaves it."""
+    folder.mkdir()
+    for file in store.path.parent.glob(f"{store.path.name}*"):
+        shutil.copy(file, folder)
+    return ResponseStore(folder / store.path.name)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whenever_a_build_is_killed_the_journal_knows_the_most_it_has_spent(tmp_path, seed, caplog):
+    cap, looked = 300.0, []
+    asked = InstructionStore(Instruction(id=f"i{n:03d}", text="text") for n in range(120))
+    experts = [Erratic("a", seed), Erratic("b", seed + 100)]
+    with ResponseStore(tmp_path / JOURNAL_NAME) as store:
+
+        def look(response):
+            if len(looked) < 20 and experts[0].chance.random() < 0.1:
+                charged = sum(expert.charged for expert in experts)
+                with left_by_a_kill(store, tmp_path / str(len(looked))) as left:
+                    assert charged - 1e-6 <= left.spent_usd <= cap + 1e-6
+                    looked.append(left.lost_usd)
+                with ResponseStore(left.path) as again:
+                    assert again.lost_usd == looked[-1]
+
+        config = BuildConfig(concurrency=8, retries=2)
+        budget = Budget(cap, store.spent_usd)
+        with pytest.raises(BudgetMetError):
+            run(query_all(asked, experts, store=store, config=config, budget=budget, on_response=look))
+        assert store.lost_usd == 0.0
+    assert max(looked) > 1.0
+    assert "was lost with calls in flight when a run ended; it counts as spent" in caplog.text
+
+
+class Endless(Expert):
+    """Is paid by the call, and never answers."""
+
+    def __init__(self):
+        super().__init__("endless", price=Price(per_call=0.1))
+        self.calls = 0
+
+    async def answer(self, instruction):
+        self.calls += 1
+        await asyncio.sleep(600)
+
+
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_calls_that_were_dropped_stay_spent_over_all_runs_of_a_build(tmp_path, is_killed):
+    path, expert = tmp_path / JOURNAL_NAME, Endless()
+    asked = InstructionStore(Instruction(id=f"i{n:03d}", text="text") for n in range(120))
+
+    async def work(store):
+        budget = Budget(1.0, store.spent_usd)
+        task = asyncio.create_task(
+            query_all(asked, [expert], store=store, config=BuildConfig(concurrency=8), budget=budget)
+        )
+        await asyncio.wait([task], timeout=0.2)
+        if is_killed:
+            left_by_a_kill(store, tmp_path / "left").close()
+        task.cancel()
+        await asyncio.wait([task])
+
+    for _ in range(4):
+        with ResponseStore(path) as store:
+            run(work(store))
+        if is_killed:
+            shutil.copy(tmp_path / "left" / JOURNAL_NAME, path)
+            shutil.rmtree(tmp_path / "left")
+    assert 8 <= expert.calls <= 10
+    with ResponseStore(path) as store:
+        assert expert.calls * 0.1 - 1e-9 <= store.spent_usd == store.lost_usd <= 1.0 + 1e-9
+
+
+def test_without_a_cap_nothing_is_written_down_beforehand(tmp_path, monkeypatch):
+    monkeypatch.setattr(ResponseStore, "set_note", lambda *_: pytest.fail("a note"))
+    monkeypatch.setattr(ResponseStore, "close_account", lambda *_: pytest.fail("an account"))
+    with ResponseStore(tmp_path / JOURNAL_NAME) as store:
+        expert = EchoExpert("e", price=Price(per_call=1.0))
+        run(query_all(InstructionStore([Instruction("i", "text")]), [expert], store=store, config=BuildConfig()))
+        assert store.spent_usd == 1.0
+
+
+def test_a_bound_is_raised_in_steps_not_with_every_call():
+    async def work():
+        written = []
+        budget = Budget(100.0)
+        budget.have_written_down(written.append)
+        for _ in range(2000):
+            await budget.reserve(0.04)
+            assert budget.reserved_usd <= written[-1]
+        assert written == sorted(written)
+        assert len(written) < 100
+
+    run(work())
 
 
 def job(tmp_path, url, count, **options):

@@ -57,6 +57,16 @@ def desk(*, most=8, cap_usd=None, limits=None, most_blocks=10, clock=time.monoto
     return Coordinator({"far": (most, limits or Limits())}, cap_usd, 0.0, most_blocks, clock)
 
 
+def drive(coordinator):
+    """Be the driver: take what there is, and write it down."""
+
+    async def driving():
+        while True:
+            await coordinator.collect()
+
+    return asyncio.create_task(driving())
+
+
 def answer(number, expert="e"):
     return Response(f"i{number}", expert, text="x")
 
@@ -133,6 +143,7 @@ async def test_a_silent_worker_is_taken_for_dead_and_must_end(monkeypatch):
 @in_a_loop
 async def test_what_a_dead_worker_had_set_aside_counts_as_spent():
     coordinator = desk(cap_usd=1.0)
+    driving = drive(coordinator)
     await coordinator.offer(b"block")
     dead, live = (Worker(coordinator, name, cap_usd=1.0) for name in ("dead", "live"))
     await coordinator.begin("dead", 0)
@@ -144,12 +155,15 @@ async def test_what_a_dead_worker_had_set_aside_counts_as_spent():
     with pytest.raises(BudgetMetError, match=r"USD 0\.6 are spent"):
         await room
     await live.budget.reserve(0.4)
+    driving.cancel()
+    _, account = await coordinator.collect()
+    assert account.spent_usd == account.at_most_usd == 1.0
 
 
 @in_a_loop
 async def test_workers_never_spend_more_than_the_cap_together():
     coordinator = desk(cap_usd=1.0)
-    workers = [Worker(coordinator, name, cap_usd=1.0) for name in "abc"]
+    workers, driving = [Worker(coordinator, name, cap_usd=1.0) for name in "abc"], drive(coordinator)
     spent, refused = 0.0, 0
 
     async def pay(worker):
@@ -164,7 +178,24 @@ async def test_workers_never_spend_more_than_the_cap_together():
         worker.budget.settle(0.25, 0.2)
 
     await asyncio.gather(*(pay(worker) for worker in workers for _ in range(5)))
+    driving.cancel()
     assert (round(spent, 6), refused) == (0.8, 11)
+
+
+@in_a_loop
+async def test_no_money_is_given_before_the_driver_has_written_it_down():
+    coordinator = desk(cap_usd=1.0)
+    worker = Worker(coordinator, "one", cap_usd=1.0)
+    money, waits = await is_waiting(worker.budget.reserve(0.25))
+    assert waits
+    _, account = await coordinator.collect()
+    assert account.spent_usd == 0.0
+    assert 0.25 <= account.at_most_usd <= 0.5
+    _, waits = await is_waiting(money)
+    assert waits
+    written = asyncio.ensure_future(coordinator.collect())  # to ask for more is to say that it is in the journal
+    await money
+    written.cancel()
 
 
 @in_a_loop

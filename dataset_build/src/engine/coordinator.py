@@ -11,13 +11,14 @@ A worker that dies takes nothing with it: when its block is begun anew, or when 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from dataset_build.src.budget import Budget, BudgetMetError
 from dataset_build.src.engine.messages import (
+    Account,
     Done,
     Down,
     Enter,
@@ -66,6 +67,38 @@ class _Block:
     finished: set[tuple[str, str]] = field(default_factory=set)
 
 
+class _DriversBudget(Budget):
+    """A budget whose bound the driver writes down: it is told by one `collect`, and has done it by the next."""
+
+    def __init__(self, cap_usd: float | None, spent_usd: float, tell: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(cap_usd, spent_usd)
+        self._tell = tell
+        self._wanted_usd = self._told_usd = 0.0
+        self._is_written = asyncio.Event()
+
+    @property
+    def waits_for_the_driver(self) -> bool:
+        """Whether there is a bound that the driver has not been told."""
+        return self._wanted_usd > self._told_usd
+
+    def account(self) -> Account:
+        """Return what to tell the driver."""
+        self._told_usd = self._wanted_usd
+        return Account(self.spent_usd + self.reserved_usd, self._told_usd)
+
+    def is_written_down(self) -> None:
+        """Take note that the driver has written down what it was told."""
+        self._bound_usd = max(self._bound_usd, self._told_usd)
+        self._is_written.set()
+        self._is_written.clear()
+
+    async def _raise_bound(self, usd: float) -> None:
+        self._wanted_usd = max(self._wanted_usd, usd)
+        await self._tell()
+        if self._bound_usd < usd:
+            await self._is_written.wait()
+
+
 class Coordinator:
     """Gives turns and money to workers, and their results to the driver.
 
@@ -88,7 +121,7 @@ class Coordinator:
         self._endpoints = {
             name: Endpoint(name, most=most, limits=one, clock=clock) for name, (most, one) in limits.items()
         }
-        self._budget = Budget(cap_usd, spent_usd)
+        self._budget = _DriversBudget(cap_usd, spent_usd, self._tell_driver)
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
         self._expired: set[str] = set()
@@ -115,22 +148,27 @@ class Coordinator:
             self._changed.notify_all()
         return number
 
-    async def collect(self) -> tuple[list[Result], float]:
-        """Return what has finished since the last time, and the USD set aside; waits a while for the first.
+    async def collect(self) -> tuple[list[Result], Account]:
+        """Return what has finished since the last time, and how the money stands; waits a while for the first.
 
         What the last time returned is in the journal now.
         """
         self._expire_silent()
+        self._budget.is_written_down()
         async with self._changed:
             self._handed_over = 0
             self._changed.notify_all()
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
-                    await self._changed.wait_for(lambda: self._results)
+                    await self._changed.wait_for(lambda: self._results or self._budget.waits_for_the_driver)
             results, self._results = self._results, []
             self._handed_over = len(results)
             self._changed.notify_all()
-        return results, self._budget.reserved_usd
+        return results, self._budget.account()
+
+    async def _tell_driver(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     async def down(self) -> dict[str, Down]:
         """Return the endpoints that are down."""

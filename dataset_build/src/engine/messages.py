@@ -144,3 +144,16 @@ class Refused:
 Result = Finished | Broke | FailedCall | Done
 Message = Enter | Leave | Release | Reserve | Settle | Result
 Reply = Granted | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the coordinator tells the driver of the money.
+
+    Attributes:
+        spent_usd: What is spent, and what is set aside, in all.
+        at_most_usd: What the driver is to write down before further calls start.
+    """
+
+    spent_usd: float
+    at_most_usd: float

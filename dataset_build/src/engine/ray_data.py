@@ -13,9 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 from dataset_build.src import errors
+from dataset_build.src.accounts import accounted
 from dataset_build.src.budget import Budget, BudgetMetError
 from dataset_build.src.config import BuildConfig, ExpertConfig
-from dataset_build.src.engine.messages import Broke, Down, FailedCall, Finished, Result
+from dataset_build.src.engine.messages import Account, Broke, Down, FailedCall, Finished, Result
 from dataset_build.src.engine.ray_cluster import Cluster, running_cluster
 from dataset_build.src.engine.ray_pipeline import Pipeline, PipelineLostError
 from dataset_build.src.engine.ray_worker import Block
@@ -59,9 +60,11 @@ async def query_all(
         ConfigError: there is no such cluster, or a worker cannot build an expert.
         MissingDependencyError: Ray is not installed, or an expert's package is not on a worker's machine.
     """
-    querying = _RayQuerying(instructions, experts, store, config, budget or Budget(None), on_response, on_repeat)
+    budget = budget or Budget(None)
+    querying = _RayQuerying(instructions, experts, store, config, budget, on_response, on_repeat)
     try:
-        await querying.run()
+        with accounted(budget, store):
+            await querying.run()
     finally:
         for expert in experts:
             with suppress(Exception):
@@ -72,6 +75,7 @@ class _RayQuerying(Querying):
     def __init__(self, *args: Any) -> None:  # noqa: ANN401 - as for `Querying`
         super().__init__(*args)
         self._recorded = 0
+        self._at_most_usd = 0.0
         #: (expert, instruction) of calls that are asked again because they failed.
         self._failed_before: set[tuple[str, str]] = set()
 
@@ -102,7 +106,8 @@ class _RayQuerying(Querying):
                 if self._recorded == before:
                     raise EarlyStopError(f"Ray gave up ({lost}){self._kept()}; the same command resumes.") from None
                 logger.warning("Ray lost the stream of calls (%s); it is started anew", lost)
-                self._budget.settle(0.0, self._budget.reserved_usd)  # what was in flight may have been paid
+                self._budget.spent_usd += self._budget.reserved_usd  # what was in flight may have been paid
+                self._budget.reserved_usd = 0.0
                 return False
         return True
 
@@ -120,6 +125,7 @@ class _RayQuerying(Querying):
         work = [self._passes(pipeline), pipeline.collect(self._take), pipeline.run()]
         passes, *others = [asyncio.create_task(one) for one in work]
         stopper = asyncio.create_task(self._tell_of_stop(pipeline))
+        has_ended = False
         try:
             await asyncio.wait([passes, *others], return_when=asyncio.FIRST_COMPLETED)
             for task in others:
@@ -129,6 +135,7 @@ class _RayQuerying(Querying):
                 raise PipelineLostError("its stream of blocks ended early")
             passes.result()
             await pipeline.end()
+            has_ended = True
         except RayError as problem:
             raise PipelineLostError(str(problem).strip().splitlines()[0]) from problem
         finally:
@@ -136,6 +143,8 @@ class _RayQuerying(Querying):
                 task.cancel()
             await asyncio.gather(passes, *others, stopper, return_exceptions=True)
             await pipeline.close()
+            if not has_ended:  # calls may have started that the driver has not heard of
+                self._budget.reserved_usd = max(0.0, self._at_most_usd - self._budget.spent_usd)
 
     async def _tell_of_stop(self, pipeline: Pipeline) -> None:
         await self._stop.wait()
@@ -207,7 +216,7 @@ class _RayQuerying(Querying):
                 yield Block([instruction], {expert.name: [instruction.id]})
                 break
 
-    def _take(self, results: Iterable[Result], reserved_usd: float) -> None:
+    def _take(self, results: Iterable[Result], account: Account) -> None:
         """Write down what workers finished."""
         problem: ToolkitError | None = None
         finished: list[tuple[Response, bool]] = []
@@ -227,7 +236,11 @@ class _RayQuerying(Querying):
             self._record_all(finished)
             self._recorded += len(finished)
             self._budget.spent_usd += sum((one.cost or 0.0) + one.at_risk for one, _ in finished)
-        self._budget.reserved_usd = reserved_usd
+        if account.at_most_usd > self._at_most_usd:
+            self._store.expect_spent(account.at_most_usd)
+            self._at_most_usd = account.at_most_usd
+        # Beside what is in flight, this is what calls have cost that were lost with their worker.
+        self._budget.reserved_usd = max(0.0, account.spent_usd - self._budget.spent_usd)
         if problem is not None:
             raise problem
 

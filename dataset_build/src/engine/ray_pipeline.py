@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset_build.src.config import BuildConfig, ExpertConfig
 from dataset_build.src.engine.coordinator import Coordinator
-from dataset_build.src.engine.messages import Done, Down, Result
+from dataset_build.src.engine.messages import Account, Done, Down, Result
 from dataset_build.src.engine.ray_cluster import Cluster
 from dataset_build.src.engine.ray_worker import Block, BlockWorker
 from dataset_build.src.limits import Limits
@@ -87,11 +87,11 @@ class Pipeline:
             await self._is_idle.wait()
             self._is_idle.clear()
 
-    async def collect(self, take: Callable[[Iterable[Result], float], None]) -> None:
-        """Hand over what finishes, and the USD set aside, until cancelled."""
+    async def collect(self, take: Callable[[Iterable[Result], Account], None]) -> None:
+        """Hand over what finishes, and how the money stands, until cancelled."""
         while True:
-            results, reserved_usd = await self._coordinator.collect.remote()
-            take(results, reserved_usd)
+            results, account = await self._coordinator.collect.remote()
+            take(results, account)
             self._outstanding -= sum(isinstance(result, Done) for result in results)
             self._is_idle.set()
 
