@@ -7,7 +7,7 @@ al. 2022, arXiv:2204.06507; the part outside of a subspace: Wang et al. 2022, ar
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ Vectors = npt.NDArray[np.float32]
 DIRECTIONS, REFERENCES = 32, 1024
 #: Share of left-out training rows within distance 1.
 QUANTILE = 0.99
-#: Fewer training rows than this, or left-out ones, say nothing about what is novel.
-LEAST = 50
+#: Fewer training rows than this say nothing about what is novel, and fewer others nothing about what is usual.
+LEAST, LEAST_HELD_OUT = 50, 20
 _FOLDS = 5
+#: How far a text is of which nothing is known.
+_SILENCE = 2.0
 #: Rows whose distances are worked out at once.
 _BLOCK = 4096
 
@@ -37,12 +39,15 @@ class Novelty:
         directions: (d, r), orthonormal.
         references: (m, r), training vectors along them.
         unit: The distance that is called 1.
+        knows_silence: Whether some training vector was all zeros, as an encoder gives for a text of which it knows
+            no word; where none was, such a text is novel, however near to the others the zeros are.
     """
 
     centre: Vectors
     directions: Vectors
     references: Vectors
     unit: float
+    knows_silence: bool = False
 
     def __post_init__(self) -> None:
         # |z − r|² = |z|² − 2 z·r + |r|²: the last part is the same in every call.
@@ -52,8 +57,10 @@ class Novelty:
         """Return the distance of each vector, (n,); above 1 it is novel."""
         found = np.empty(len(vectors))
         for start in range(0, len(vectors), _BLOCK):
-            found[start : start + _BLOCK] = self._distances(vectors[start : start + _BLOCK])
-        return found / self.unit
+            found[start : start + _BLOCK] = self._distances(vectors[start : start + _BLOCK]) / self.unit
+        if not self.knows_silence:
+            found[~vectors.any(axis=1)] = _SILENCE
+        return found
 
     def _distances(self, vectors: npt.NDArray[np.floating]) -> FloatArray:
         moved = vectors.astype(np.float32, copy=False) - self.centre
@@ -66,8 +73,13 @@ class Novelty:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the measure as arrays."""
-        unit = np.array([self.unit])
-        return {"centre": self.centre, "directions": self.directions, "references": self.references, "unit": unit}
+        return {
+            "centre": self.centre,
+            "directions": self.directions,
+            "references": self.references,
+            "unit": np.array([self.unit]),
+            "knows_silence": np.array([self.knows_silence]),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> "Novelty":
@@ -76,7 +88,8 @@ class Novelty:
         Raises:
             ValueError: the arrays do not belong together.
         """
-        centre, directions, references, unit = (arrays[name] for name in ("centre", "directions", "references", "unit"))
+        names = "centre", "directions", "references", "unit", "knows_silence"
+        centre, directions, references, unit, silence = (arrays[name] for name in names)
         wide, kept = directions.shape
         if centre.shape != (wide,) or references.ndim != 2 or references.shape[1] != kept or not len(references):
             raise ValueError("the arrays of novelty have other shapes than they should")
@@ -84,11 +97,14 @@ class Novelty:
             raise ValueError("an array of novelty is not finite")
         if unit.shape != (1,) or not unit[0] > 0:
             raise ValueError(f"the unit of novelty is {unit.tolist()}")
+        if silence.shape != (1,) or silence.dtype != np.bool_:
+            raise ValueError("whether novelty knows silence is not told")
         return cls(
             centre.astype(np.float32, copy=False),
             directions.astype(np.float32, copy=False),
             references.astype(np.float32, copy=False),
             float(unit[0]),
+            bool(silence[0]),
         )
 
 
@@ -115,7 +131,7 @@ def fit_novelty(
     Args:
         train: (n, d), vectors learned from.
         held_out: (m, d), vectors of rows that neither classifier nor encoder learned from; where there are at least
-            `LEAST`, they say what distance is usual, and otherwise parts of `train` do.
+            `LEAST_HELD_OUT`, they say what distance is usual, and otherwise parts of `train` do.
         seed: Of the parts and of the references.
     """
     if len(train) < LEAST:
@@ -128,10 +144,10 @@ def fit_novelty(
         left_out[inside] = _measure(train[~inside], chance).distances(train[inside])
     measure = _measure(train, chance)
     others = measure.distances(held_out)
-    usual = others if len(others) >= LEAST else left_out
+    usual = others if len(others) >= LEAST_HELD_OUT else left_out
     unit = float(np.quantile(usual, QUANTILE, method="higher"))
     unit = max(unit, 1e-6)  # where all instructions are the same, every other one is novel
-    named = Novelty(measure.centre, measure.directions, measure.references, unit)
+    named = replace(measure, unit=unit)
     return FittedNovelty(named, left_out / unit, others / unit)
 
 
@@ -144,5 +160,9 @@ def _measure(vectors: npt.NDArray[np.floating], chance: np.random.Generator) -> 
     chosen = np.sort(chance.permutation(len(vectors))[:REFERENCES])
     references = moved[chosen] @ kept
     return Novelty(
-        centre.astype(np.float32), np.ascontiguousarray(kept, np.float32), references.astype(np.float32), 1.0
+        centre.astype(np.float32),
+        np.ascontiguousarray(kept, np.float32),
+        references.astype(np.float32),
+        1.0,
+        bool((~vectors.any(axis=1)).any()),
     )

@@ -162,11 +162,11 @@ def test_a_novel_instruction_is_told_and_sent_to_the_safe_expert():
     made = router(assurance=assurance)
     made.classifier = LetterCounter()
     recommender = Recommender(made)
-    usual, strange = recommender.recommend(["", "1 + 1"])
+    usual, strange = recommender.recommend(["a", "1 + 1"])
     assert (usual.is_novel, usual.is_guarded) == (False, False)
     assert (strange.is_novel, strange.is_guarded, strange.expert) == (True, True, "writer")
     assert "unlike anything the router learned from" in strange.reason
-    assert recommender.table(["", "1 + 1"]).novel_share == 0.5
+    assert recommender.table(["a", "1 + 1"]).novel_share == 0.5
     told = Recommender(made, heed_guard=False).recommend(["1 + 1"])[0]
     assert (told.is_novel, told.is_guarded, told.expert) == (True, False, "calculator")
 

@@ -47,6 +47,14 @@ def test_too_few_rows_say_nothing_and_equal_rows_make_all_else_novel():
     assert measure.distances(same[:1] + 1)[0] > 1
 
 
+def test_a_text_of_which_nothing_is_known_is_novel_unless_training_had_such():
+    train = cloud(300)
+    train /= np.linalg.norm(train, axis=1, keepdims=True)
+    silence = np.zeros((1, 40), np.float32)
+    assert fit_novelty(train, cloud(0)).measure.distances(silence)[0] > 1
+    assert fit_novelty(np.concatenate([train, silence]), cloud(0)).measure.distances(silence)[0] < 1
+
+
 def test_it_survives_as_arrays():
     measure = fit_novelty(cloud(300), cloud(100, seed=1)).measure
     rows = cloud(9, seed=2)
@@ -58,6 +66,7 @@ def test_it_survives_as_arrays():
     [
         {"unit": np.array([0.0])},
         {"unit": np.array([np.nan])},
+        {"knows_silence": np.array([2])},
         {"unit": np.array([1.0, 2.0])},
         {"centre": np.zeros(3, np.float32)},
         {"references": np.zeros((0, 32), np.float32)},
