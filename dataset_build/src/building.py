@@ -110,13 +110,15 @@ def build(
             audits = open_book(judged)
             abilities = ingredients.tagging.tag(instructions, store)
             unused = ingredients.unused_rules()
-            summary = _write(config, ingredients, columns, store, audits, abilities, show_progress)
+            summary = _write(
+                config, ingredients, columns, store, audits, abilities, show_progress, is_whole=stop is None
+            )
             lost_usd = store.lost_usd
             store.delete()
     if stop is not None:
         raise EarlyStopError(
             f"{stop.reason}; the dataset in {config.output} holds what was answered, and --use_existing_dataset True "
-            "adds the rest."
+            "with a higher --budget_usd adds the rest."
         )
     return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits, abilities, unused, lost_usd)
 
@@ -131,7 +133,9 @@ def plan_build(config: BuildConfig) -> BuildPlan:
         with ResponseStore(journal) as store:
             columns = ingredients.columns
             if config.use_existing_dataset and (output / DATASET_JSON).is_file():
-                columns = ingredients.continued(ExistingDataset(output), store)
+                existing = ExistingDataset(output)
+                _count_earlier(existing, store)
+                columns = ingredients.continued(existing, store)
             else:
                 store.set_outdated_aside(ingredients.instructions)
             return _plan(config, ingredients, columns, store)
@@ -266,9 +270,18 @@ def _take_over(config: BuildConfig, store: ResponseStore) -> ExistingDataset | N
             store.clear()
             store.set_note(_PURPOSE, "overwrite")
         return None
+    existing = ExistingDataset(output)
+    _count_earlier(existing, store)
     store.set_note(_PURPOSE, "continue")
     store.set_note(_PUBLISHING, None)
-    return ExistingDataset(output)
+    return existing
+
+
+def _count_earlier(existing: ExistingDataset, store: ResponseStore) -> None:
+    """Have the journal count what the dataset that is continued cost, if its build has not come to its end."""
+    if store.note(_PUBLISHING) == existing.content_hash:  # it was written from this very journal
+        store.clear()
+    store.count_earlier(existing.spent_usd)
 
 
 def _column(expert: Expert, config: ExpertConfig) -> ExpertColumn:
@@ -361,6 +374,8 @@ def _write(
     audits: Sequence[JudgeAudit],
     abilities: AbilitySummary | None,
     show_progress: bool,
+    *,
+    is_whole: bool,
 ) -> DatasetSummary:
     output, evaluator = config.output, ingredients.evaluator
     try:
@@ -388,6 +403,8 @@ def _write(
             facts["judges"] = {one.judge.name: without_secrets(one.facts()) for one in audits}
         if abilities is not None:
             facts["abilities"] = abilities.as_facts()
+        if not is_whole:  # what continues it has so much less to spend
+            facts["unfinished"] = {"spent_usd": store.spent_usd}
         if audits or ingredients.tagging.experts() or (output / JUDGEMENTS).is_file():
             write_judgements(staged, store)
         (staged / "README.md").write_text(write_card(summary, facts), encoding="utf-8")

@@ -33,6 +33,10 @@ class ExistingDataset:
                 for one in facts["experts"]
             ]
             self._default_metric = (facts.get("config") or {}).get("metric")
+            #: USD that was spent on it, where its build has not come to its end.
+            self.spent_usd = float((facts.get("unfinished") or {}).get("spent_usd") or 0.0)
+            #: Of what it holds.
+            self.content_hash = facts.get("content_hash")
         except (KeyError, TypeError) as problem:
             raise DataError(
                 f"{folder / 'dataset.json'} lacks {problem}; build the dataset anew with --overwrite."

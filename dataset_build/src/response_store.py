@@ -30,8 +30,9 @@ SCHEMA_VERSION = 3
 RESERVE_BYTES = 4 * 2**20
 #: USD below which a difference between sums is rounding.
 NOTHING_USD = 1e-9
-# Notes: a bound of all that is spent once the calls in flight are settled; what was spent without a response to show.
-_AT_MOST_USD, _LOST_USD = "at_most_usd", "lost_usd"
+# Notes: a bound of all that is spent once the calls in flight are settled; what was spent without a response to show;
+# what was spent on the unfinished dataset that is continued.
+_AT_MOST_USD, _LOST_USD, _EARLIER_USD = "at_most_usd", "lost_usd", "earlier_usd"
 
 _FIELDS = (
     "instruction_id", "expert", "text", "error", "prompt_tokens", "completion_tokens", "cost", "latency_s", "model",
@@ -325,17 +326,29 @@ class ResponseStore:
     @property
     def spent_usd(self) -> float:
         """USD that the calls of this build cost, or may have cost where their answer was lost."""
-        return self._spent_on_responses() + self.lost_usd
+        return self._accounted_usd() + self.lost_usd
 
     @property
     def lost_usd(self) -> float:
         """The part of `spent_usd` that calls may have cost which were in flight when a run ended."""
         return float(self.note(_LOST_USD) or 0.0)
 
-    def _spent_on_responses(self) -> float:
+    @property
+    def lost_tries_usd(self) -> float:
+        """The part of `spent_usd` that failed tries cost, or may have cost where their answer was lost on its way."""
+        sums = "SELECT total(spent - coalesce(cost, 0)) FROM responses WHERE spent > coalesce(cost, 0)"
+        with self._translated():
+            usd: float = self._connection.execute(sums).fetchone()[0]
+        return usd if usd > NOTHING_USD else 0.0
+
+    def count_earlier(self, usd: float) -> None:
+        """Count as spent what the unfinished dataset that this build continues had cost."""
+        self.set_note(_EARLIER_USD, repr(usd))
+
+    def _accounted_usd(self) -> float:
         with self._translated():
             spent: float = self._connection.execute("SELECT total(spent) FROM responses").fetchone()[0]
-        return spent
+        return spent + float(self.note(_EARLIER_USD) or 0.0)
 
     def expect_spent(self, usd: float) -> None:
         """Write down that `usd` may be spent in all once the calls that start now have ended.
@@ -358,7 +371,7 @@ class ResponseStore:
         What no response accounts for is lost, and stays spent.
         """
         before = self.lost_usd
-        lost = max(before, usd - self._spent_on_responses())
+        lost = max(before, usd - self._accounted_usd())
         with self._transaction():
             if lost - before > NOTHING_USD:
                 self._connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (_LOST_USD, repr(lost)))
