@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import NoReturn
 
@@ -125,16 +126,37 @@ def parse_columns(text: str) -> dict[str, str]:
 def run_command(prog: str, work: Callable[[], int]) -> int:
     """Run a command's work; a `ToolkitError` becomes one line on stderr and its exit code.
 
-    Ctrl-C is exit code 3, as everywhere: whatever was finished is already kept.
+    Ctrl-C is exit code 3, as everywhere: whatever was finished is already kept. A reader of the output that has seen
+    enough (`head`, say) is no error; output that cannot be written is one line and exit code 2.
     """
     try:
-        return work()
+        code = work()
+        sys.stdout.flush()  # what cannot be written is better said here than by the interpreter at its end
+        return code
     except ToolkitError as problem:
-        print(f"{prog}: {' '.join(str(problem).split())}", file=sys.stderr)  # noqa: T201
+        complain(f"{prog}: {' '.join(str(problem).split())}")
         return problem.exit_code
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)  # noqa: T201
+        complain(f"{prog}: interrupted")
         return 3
-    except BrokenPipeError:  # the reader (`head`, say) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _give_up_stdout()
         return 0
+    except OSError as problem:
+        if problem.filename is not None:  # it is about another file
+            raise
+        _give_up_stdout()
+        complain(f"{prog}: cannot write the output: {problem.strerror or problem}")
+        return 2
+
+
+def complain(line: str) -> None:
+    """Print a line on stderr, where there is somebody to read it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _give_up_stdout() -> None:
+    """Let what is left to print go nowhere."""
+    with suppress(OSError, ValueError):  # under a test it may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

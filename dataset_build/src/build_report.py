@@ -177,18 +177,19 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _print(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from dataset_build.src.console import terminal
 
     table = Table(title=title)
     for number, name in enumerate(header):
         table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    terminal().print(table)
 
 
 def _say(line: str) -> None:
-    from rich.console import Console
+    from dataset_build.src.console import terminal
 
-    Console().print(line, highlight=False)
+    terminal().print(line, highlight=False)

@@ -20,11 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset_build.src.arguments import Parser, comma_list, parse_columns, positive_int, run_command
-from dataset_build.src.errors import ConfigError
+from dataset_build.src.arguments import Parser, comma_list, complain, parse_columns, positive_int, run_command
+from dataset_build.src.errors import ConfigError, EarlyStopError
 
 if TYPE_CHECKING:
     from dataset_build.src.config import BuildConfig
+    from dataset_build.src.planning import BuildPlan
 
 
 def build_dataset(config: "BuildConfig", *, show_progress: bool = False) -> Path:
@@ -122,7 +123,7 @@ def _work(arguments: argparse.Namespace) -> int:
     if config.dry_run:
         print_plan(plan_build(config))
         return 0
-    result = build(config, show_progress=not arguments.quiet, on_plan=None if arguments.quiet else print_plan)
+    result = build(config, show_progress=not arguments.quiet, on_plan=None if arguments.quiet else _tell)
     if not arguments.quiet:
         print_result(result)
         print(f"Dataset: {result.folder}")
@@ -130,8 +131,17 @@ def _work(arguments: argparse.Namespace) -> int:
     unused = [f"the rule {rule} is for no instruction; its metric judged nothing" for rule in result.unused_rules]
     judges = [line for one in result.judges for line in one.warnings()]
     for warning in [*warnings_of(result.summary), *unused, *judges]:
-        print(f"Warning: {warning}", file=sys.stderr)
+        complain(f"Warning: {warning}")
     return 0
+
+
+def _tell(plan: "BuildPlan") -> None:
+    from dataset_build.src.build_report import print_plan
+
+    try:
+        print_plan(plan)
+    except BrokenPipeError:
+        raise EarlyStopError("nobody reads the output; nothing was asked yet. The same command resumes.") from None
 
 
 def resolve_config(arguments: argparse.Namespace) -> "BuildConfig":

@@ -3,6 +3,8 @@
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -63,7 +65,7 @@ class BuildProgress:
             return self
         if self._stream.isatty():
             self._bar, self._task = self._make_bar()
-            self._bar.start()
+            self._show(self._bar.start)
         else:
             there = f", {self.done:,} of them there already" if self.done else ""
             self._say(f"{self.total:,} {self._task_noun}{there}")
@@ -75,7 +77,8 @@ class BuildProgress:
     ) -> None:
         if self._bar is not None:
             self._draw()
-            self._bar.stop()
+        if self._bar is not None:
+            self._show(self._bar.stop)
 
     def add(self, response: Response) -> None:
         """Count one finished response."""
@@ -112,18 +115,32 @@ class BuildProgress:
         return f"{self.done:,} of {self.total:,} {self._noun}, {rate:,.0f}/s, {elapsed:,.0f} s{cost}{errors}"
 
     def _say(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        def write() -> None:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+        self._show(write)
+
+    def _show(self, work: Callable[[], None]) -> None:
+        """Do what shows something; where nobody looks any more (`| head`) or there is no room, go on in silence."""
+        try:
+            work()
+        except OSError:
+            bar, self._bar, self._is_shown = self._bar, None, False
+            if bar is not None:
+                with suppress(OSError):
+                    bar.stop()
 
     def _make_bar(self) -> "tuple[Progress, TaskID]":
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from dataset_build.src.console import terminal
 
         bar = Progress(
             BarColumn(bar_width=16),
             TimeRemainingColumn(),
             TextColumn("{task.fields[facts]}"),
-            console=Console(file=self._stream),
+            console=terminal(self._stream),
             auto_refresh=False,
         )
         return bar, bar.add_task(self._noun, total=self.total, completed=self.done, facts="")
@@ -132,4 +149,5 @@ class BuildProgress:
         assert self._bar is not None
         assert self._task is not None
         self._drawn = time.monotonic()
-        self._bar.update(self._task, completed=self.done, facts=self._facts(), refresh=True)
+        bar, task = self._bar, self._task
+        self._show(lambda: bar.update(task, completed=self.done, facts=self._facts(), refresh=True))

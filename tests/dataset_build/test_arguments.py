@@ -96,3 +96,12 @@ def test_a_known_problem_becomes_one_line_and_its_code(
 def test_an_unknown_problem_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         run_command("moe test", lambda: raising(ZeroDivisionError()))
+
+
+def test_output_that_nobody_reads_is_no_error_and_output_that_cannot_be_written_is_one_line(capsys):
+    assert run_command("moe test", lambda: raising(BrokenPipeError(32, "gone"))) == 0
+    assert capsys.readouterr().err == ""
+    assert run_command("moe test", lambda: raising(OSError(28, "No space left on device"))) == 2
+    assert capsys.readouterr().err == "moe test: cannot write the output: No space left on device\n"
+    with pytest.raises(FileNotFoundError):
+        run_command("moe test", lambda: raising(FileNotFoundError(2, "no", "file")))

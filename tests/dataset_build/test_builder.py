@@ -339,6 +339,44 @@ def test_a_question_that_was_edited_under_its_id_is_asked_anew(tmp_path, plugin,
     assert "1 answers belong to instructions whose text has changed since" in caplog.text
 
 
+def run_into(command, out, err):
+    """Run the builder with these streams; returns its exit code and, where it is a pipe, what stderr said."""
+    process = subprocess.run([sys.executable, str(BUILDER), *command], stdout=out, stderr=err, timeout=120)
+    return process.returncode, (process.stderr or b"").decode()
+
+
+def closed_pipe():
+    read, write = os.pipe()
+    os.close(read)
+    return write
+
+
+def test_a_build_goes_on_when_nobody_reads_what_it_says(tmp_path, plugin):
+    source, output = questions(tmp_path / "q.csv", 10), tmp_path / "data"
+    gone = closed_pipe()
+    assert run_into(arguments(source, output, experts="last"), gone, gone) == (0, "")
+    assert len(read_table(output)) == 10
+    more = arguments(source, output, "--use_existing_dataset", experts="last,first")
+    code, said = run_into(more, gone, subprocess.PIPE)
+    assert code == 3
+    assert said.endswith("nobody reads the output; nothing was asked yet. The same command resumes.\n")
+    assert plugin.stat().st_size == 10
+    os.close(gone)
+    assert run_into(more, subprocess.DEVNULL, subprocess.PIPE)[0] == 0
+    assert plugin.stat().st_size == 20
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_the_output_is_no_traceback(tmp_path, plugin):
+    command = arguments(questions(tmp_path / "q.csv", 10), tmp_path / "data", experts="last")
+    with open("/dev/full", "wb") as full:
+        code, said = run_into([*command, "--dry_run"], full, subprocess.PIPE)
+        assert (code, said.splitlines()[-1]) == (2, "builder.py: cannot write the output: No space left on device")
+        assert "Traceback" not in said
+        assert run_into(command, subprocess.DEVNULL, full) == (0, "")
+    assert len(read_table(tmp_path / "data")) == 10
+
+
 def test_a_build_runs_inside_a_running_event_loop(tmp_path, plugin):
     config = BuildConfig(
         sources=[{"source": "file", "path": str(questions(tmp_path / "q.csv", 3)),

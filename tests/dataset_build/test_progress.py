@@ -1,5 +1,7 @@
 import io
 
+import pytest
+
 from dataset_build.src.progress import BuildProgress
 from dataset_build.src.records import Response
 
@@ -41,3 +43,29 @@ def test_on_a_terminal_there_is_a_bar():
 def test_quiet_is_quiet_and_nothing_to_do_is_no_trouble():
     assert run(io.StringIO(), is_shown=False) == ""
     assert run(io.StringIO(), total=0) == "0 responses to collect\n"
+
+
+class Gone(io.StringIO):
+    """A stream that takes some writes and then nobody reads any more."""
+
+    def __init__(self, problem, after, is_terminal):
+        super().__init__()
+        self.problem, self.left, self.is_terminal = problem, after, is_terminal
+
+    def isatty(self):
+        return self.is_terminal
+
+    def write(self, text):
+        self.left -= 1
+        if self.left < 0:
+            raise self.problem
+        return super().write(text)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+@pytest.mark.parametrize("after", [0, 1, 4])
+@pytest.mark.parametrize("problem", [BrokenPipeError(32, "gone"), OSError(28, "full")], ids=["pipe", "full"])
+def test_when_nobody_looks_any_more_the_work_goes_on_in_silence(problem, after, is_terminal):
+    stream = Gone(problem, after, is_terminal)
+    run(stream)
+    assert stream.left < 0
