@@ -168,6 +168,26 @@ def test_intervals_are_those_of_the_plain_functions(compared):
         assert vars(interval) == pytest.approx(vars(expected))
 
 
+def test_rows_without_a_score_count_nowhere():
+    """Asked for e1 everywhere, which has no score in two rows where somebody else could have gained."""
+    scores = np.tile([[0.5, 0.9, 1.0], [0.5, 0.0, 0.4]], (4, 1))
+    scores[4:, 0] += 0.1
+    scores[[4, 5], 1] = np.nan
+    data = make_data(scores, np.ones((8, 3)))
+    found = evaluate(data, [Method("m", given=Given(data.experts, choice=np.ones(4, dtype=np.intp)))], samples=60)
+    judged, best = data.split("test").scores, int(found.best_single[1:])
+    routed, single, ideal = judged[:, 1], judged[:, best], np.nanmax(judged, axis=1)
+    entry = found.methods["m"]
+    assert entry.unscored == 2
+    for interval, expected in (
+        (entry.gap_closed, gap_interval(routed, single, ideal).value),
+        (entry.vs_best_single, paired_difference(routed, single).value),
+        (entry.intervals["regret"], paired_difference(ideal, routed).value),
+        (entry.quality, 0.45),
+    ):
+        assert interval.value == pytest.approx(expected)
+
+
 def test_methods_are_set_against_each_other_and_the_reference_points(compared):
     _, _, result = compared
     a, b = result.methods["a"], result.methods["b"]
