@@ -1,7 +1,9 @@
 import json
+from base64 import b64encode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from dataset_build.src.experts.chat_protocol import (
     retry_after_s,
     total_usage,
 )
+from dataset_build.src.experts.masking import masked
 from dataset_build.src.records import Usage
 
 ZERO = {"prompt_tokens": 0, "completion_tokens": 0}
@@ -215,3 +218,28 @@ def test_any_body_is_a_reply_or_an_error(raw: bytes):
     assert isinstance(reply, ExpertError) or all(text.strip() for text in reply.texts)
     for status in (200, 302, 418, 429, 500):
         assert isinstance(read_failure(status, {}, raw, expert="x"), ExpertError)
+
+
+KEY = "sk-Proj/abc+DEF_0123=="
+
+
+@given(before=st.binary(max_size=9), after=st.binary(max_size=9), wrap=st.sampled_from([b64encode, urlsafe_b64encode]))
+def test_a_key_in_base64_is_masked_wherever_it_stands(before: bytes, after: bytes, wrap: Any):
+    encoded = wrap(before + KEY.encode() + after).decode()
+    shown = masked(f"I got {encoded}.", [KEY])
+    assert "***" in shown
+    padded = shown.removeprefix("I got ").removesuffix(".")
+    assert len(padded) <= len(encoded) - len(KEY) * 4 // 3 + 2 + len("***")
+
+
+@pytest.mark.parametrize(
+    "spell", [str, str.upper, str.lower, str.swapcase, quote, quote_plus, lambda one: quote(one, "")]
+)
+def test_a_key_in_another_spelling_is_masked(spell: Any):
+    assert masked(f"İ {spell(KEY)} ß", [KEY]) == "İ *** ß"
+    assert masked(spell(KEY).lower(), [KEY]) == "***"
+
+
+def test_a_short_secret_is_masked_only_as_it_is():
+    assert masked("me, ME and bWU=", ["me"]) == "***, ME and bWU="
+    assert masked("nothing of it", [KEY]) == "nothing of it"

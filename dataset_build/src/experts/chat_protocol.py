@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from dataset_build.src.errors import ExpertError, ExpertRefusedError, ExpertUnavailableError
+from dataset_build.src.experts.masking import masked
 from dataset_build.src.records import Usage, is_count
 
 #: Characters of an endpoint's message that are kept.
@@ -195,13 +196,6 @@ def invalid(message: str, expert: str, *, usage: Usage | None = None) -> ExpertU
     return ExpertUnavailableError(
         message, expert=expert, kind="invalid_response", usage=usage, may_be_billed=usage is None
     )
-
-
-def masked(text: str, hidden: Sequence[str]) -> str:
-    """Return `text` with every secret replaced by `***`."""
-    for secret in hidden:
-        text = text.replace(secret, "***")
-    return text
 
 
 def _shown(text: str | None, hidden: Sequence[str]) -> str | None:

@@ -18,11 +18,11 @@ from dataset_build.src.experts.chat_protocol import (
     Reply,
     choices_of,
     invalid,
-    masked,
     read_error_object,
     read_payload,
     read_reply,
 )
+from dataset_build.src.experts.masking import masked
 
 #: Fields of a piece in which endpoints show what the model thinks; it is no part of the answer.
 _THOUGHTS = ("reasoning_content", "reasoning")

@@ -14,8 +14,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from dataset_build.src.errors import ConfigError, ExpertError, ExpertRefusedError, ExpertUnavailableError
-from dataset_build.src.experts.chat_protocol import invalid, masked
+from dataset_build.src.experts.chat_protocol import invalid
 from dataset_build.src.experts.chat_stream import StreamedReply
+from dataset_build.src.experts.masking import masked
 
 if TYPE_CHECKING:
     import aiohttp

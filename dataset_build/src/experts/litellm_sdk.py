@@ -15,11 +15,11 @@ from dataset_build.src.experts.chat_protocol import (
     LONGEST_MESSAGE,
     Reply,
     invalid,
-    masked,
     read_failure,
     read_payload,
 )
 from dataset_build.src.experts.chat_request import ChatRequest
+from dataset_build.src.experts.masking import masked
 from dataset_build.src.experts.request_headers import RequestHeaders
 from dataset_build.src.records import Price
 
