@@ -68,8 +68,8 @@ class Result:
         entropy: Of the choices, 0 where one expert gets all, 1 where all get the same (routing collapse).
         p_value: Two-sided, of `vs_best_single` being 0, from the bootstrap.
         p_holm: The same, corrected for the number of methods compared (Holm); NaN for a reference.
-        intervals: Name of a measure above that is a plain number (`aiq`, `apgr`, `cost`, `regret` …) -> it with its
-            interval from the same draws; only those that have one.
+        intervals: Name of a measure above that is a plain number (`aiq`, `apgr`, `cost`, `regret` …), or `wins` or
+            `losses` -> it with its interval from the same draws; only those that have one.
         band: Interval of the curve's qualities; None without a curve.
         reliability: Of a method's predicted scores; None where it predicts none.
         versus: Other method or reference point -> mean of chosen − its, paired.

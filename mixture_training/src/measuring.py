@@ -10,9 +10,10 @@ import numpy as np
 
 from mixture_training.src.evaluation_result import Band, CategoryResult, Result
 from mixture_training.src.judging_rows import Judged, Rows
-from mixture_training.src.metrics.bootstrap import Interval, Resamples, percentile_interval
+from mixture_training.src.metrics.bootstrap import Resamples, percentile_interval
 from mixture_training.src.metrics.comparisons import bootstrap_p_value
 from mixture_training.src.metrics.curves import Curve, GapCurve, aiq, aiqs, apgr, cpt, gap_curve
+from mixture_training.src.metrics.figures import Figure, each, known_mean, ratio, stacked
 from mixture_training.src.metrics.routing import choice_entropy, win_rate
 from mixture_training.src.metrics.trade_offs import (
     arena_score,
@@ -27,22 +28,8 @@ from mixture_training.src.training_data import FloatArray
 _AT_ONCE = 16
 #: Pairs of methods likewise.
 _PAIRS_AT_ONCE = 64
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure and what the resamples make of it, (samples,) or (samples, k)."""
-
-    value: FloatArray
-    resampled: FloatArray
-
-    def interval(self) -> Interval:
-        """Return the figure, a single number, with its interval."""
-        return percentile_interval(float(self.value), self.resampled)
-
-    def __sub__(self, other: "Figure") -> "Figure":
-        """Return the paired difference."""
-        return Figure(self.value - other.value, self.resampled - other.resampled)
+#: Reference points that methods are compared with one by one, beside the best single expert.
+_RIVALS = ("best_per_category", "zero_router")
 
 
 @dataclass(frozen=True)
@@ -54,6 +41,8 @@ class _Means:
     difference: Figure
     gap: Figure
     regret: Figure
+    wins: Figure
+    losses: Figure
 
 
 @dataclass(frozen=True)
@@ -125,15 +114,16 @@ class Measures:
             "cost": means.cost,
             "regret": means.regret,
             "aiq": self._aiq[name],
-            "performance_gain": _each(performance_gain, points.qualities, single.quality),
+            "performance_gain": each(performance_gain, points.qualities, single.quality),
             "cost_saving": saving,
-            "arena_score": _each(arena_score, means.quality, means.cost),
+            "arena_score": each(arena_score, means.quality, means.cost),
             "entropy": self._entropy(rows),
             **self._gap_measures(rows),
         }
         if name in self._distances:
             figures["pareto_distance"] = self._distances[name]
         intervals = {key: figure.interval() for key, figure in figures.items()}
+        told = {**intervals, "wins": means.wins.interval(), "losses": means.losses.interval()}
         curve = None if rows.swept is None else Curve(rows.swept.weights, points.costs.value, points.qualities.value)
         return Result(
             quality=means.quality.interval(),
@@ -144,7 +134,7 @@ class Measures:
             share=rows.share(),
             by_category=by_category,
             p_value=bootstrap_p_value(means.difference.resampled),
-            intervals={key: interval for key, interval in intervals.items() if not math.isnan(interval.low)},
+            intervals={key: interval for key, interval in told.items() if not math.isnan(interval.low)},
             curve=curve if name in compared else None,
             band=_band(points.qualities) if name in compared and curve is not None else None,
             versus={other: figure.interval() for other, figure in versus.items()},
@@ -171,22 +161,22 @@ class Measures:
         return found
 
     def _columns(self, rows: Rows) -> FloatArray:
-        """Return what is summed of a router: (n, 8)."""
+        """Return what is summed of a router: (n, 10)."""
         best, ideal = self._rows["best_single"].scores, self._rows["oracle"].scores
         difference = rows.scores - best
         both = ~np.isnan(difference)
         columns = [rows.scores, rows.costs, difference, np.where(both, ideal - best, np.nan), ideal - rows.scores]
-        known = [~np.isnan(rows.scores), ~np.isnan(rows.costs), both]
+        known = [~np.isnan(rows.scores), ~np.isnan(rows.costs), both, difference > 0.0, difference < 0.0]
         return np.column_stack([*(np.nan_to_num(column, nan=0.0) for column in columns), *known]).astype(np.float64)
 
     def _points_of(self, name: str) -> _Points:
         if name == "zero_router":
             experts = [self._means[f"expert:{expert}"] for expert in self._judged.data.experts]
-            return _Points(*(_stacked([getattr(one, key) for one in experts]) for key in ("cost", "quality")))
+            return _Points(*(stacked([getattr(one, key) for one in experts]) for key in ("cost", "quality")))
         swept = self._rows[name].swept
         if swept is None:
             means = self._means[name]
-            return _Points(_stacked([means.cost]), _stacked([means.quality]))
+            return _Points(stacked([means.cost]), stacked([means.quality]))
         known = ~np.isnan(swept.scores)
         parts = [swept.costs, np.where(known, swept.scores, 0.0)]
         if not known.all():
@@ -196,7 +186,7 @@ class Measures:
         both = []
         for sums in (columns.sum(axis=0), self._resamples.sums(columns)):
             counts = sums[..., 2 * count :] if len(parts) > 2 else float(len(columns))
-            qualities = _ratio(sums[..., count : 2 * count], counts)
+            qualities = ratio(sums[..., count : 2 * count], counts)
             costs = np.where(np.isnan(qualities), np.nan, sums[..., :count] / len(columns))
             both.append((costs, qualities))
         return _Points(*(Figure(both[0][axis], both[1][axis]) for axis in (0, 1)))
@@ -208,12 +198,12 @@ class Measures:
         oracle costs more than any of them, and its cost ends the range.
         """
         names = [*(f"expert:{expert}" for expert in self._judged.data.experts), "oracle"]
-        costs = _stacked([self._means[name].cost for name in names])
+        costs = stacked([self._means[name].cost for name in names])
         low, high = (
             lambda values: np.where(np.isnan(values), np.inf, values).min(axis=-1),
             lambda values: np.where(np.isnan(values), -np.inf, values).max(axis=-1),
         )
-        return _each(low, costs), _each(high, costs)
+        return each(low, costs), each(high, costs)
 
     def _aiq_of(self, points: _Points) -> Figure:
         low, high = self._lowest, self._highest
@@ -234,7 +224,7 @@ class Measures:
         for sample in range(len(x)):
             resampled[sample] = pareto_distances(x[sample], y[sample], pareto_frontier(x[sample], y[sample]))
         return frontier, {
-            name: Figure(*(_known_mean(part[..., start:stop]) for part in (value, resampled)))
+            name: Figure(*(known_mean(part[..., start:stop]) for part in (value, resampled)))
             for name, start, stop in zip(names, starts[:-1], starts[1:], strict=True)
         }
 
@@ -281,7 +271,7 @@ class Measures:
             columns = np.concatenate([np.where(known, differences, 0.0), known], axis=1)
             totals, resampled = columns.sum(axis=0), self._resamples.sums(columns)
             count = len(group)
-            value, again = _ratio(totals[:count], totals[count:]), _ratio(resampled[:, :count], resampled[:, count:])
+            value, again = ratio(totals[:count], totals[count:]), ratio(resampled[:, :count], resampled[:, count:])
             for place, (one, other) in enumerate(group):
                 found[one][other] = Figure(value[place], again[:, place])
                 if other in found:
@@ -299,7 +289,7 @@ class Measures:
             columns = np.concatenate([np.where(known, scores, 0.0), known], axis=1)
             totals, resampled = columns.sum(axis=0), self._resamples.sums(columns, inside)
             count = len(names)
-            means, again = _ratio(totals[:count], totals[count:]), _ratio(resampled[:, :count], resampled[:, count:])
+            means, again = ratio(totals[:count], totals[count:]), ratio(resampled[:, :count], resampled[:, count:])
             tables[category] = {
                 name: CategoryResult(
                     len(inside),
@@ -312,15 +302,11 @@ class Measures:
         return tables
 
 
-#: Reference points that methods are compared with one by one, beside the best single expert.
-_RIVALS = ("best_per_category", "zero_router")
-
-
 def _means(totals: FloatArray, resampled: FloatArray) -> _Means:
-    score, cost, difference, possible, regret, scored, priced, both = range(8)
+    score, cost, difference, possible, regret, scored, priced, both, won, lost = range(10)
 
     def mean(what: int, count: int) -> Figure:
-        return Figure(_ratio(totals[what], totals[count]), _ratio(resampled[:, what], resampled[:, count]))
+        return Figure(ratio(totals[what], totals[count]), ratio(resampled[:, what], resampled[:, count]))
 
     is_gap = totals[possible] > 1e-12 * max(float(totals[both]), 1.0)
     gaps = np.where(resampled[:, possible] > 0, resampled[:, possible], 0.0)
@@ -329,29 +315,12 @@ def _means(totals: FloatArray, resampled: FloatArray) -> _Means:
         cost=mean(cost, priced),
         difference=mean(difference, both),
         gap=Figure(
-            _ratio(totals[difference], totals[possible]) if is_gap else np.asarray(math.nan),
-            _ratio(resampled[:, difference], gaps),
+            ratio(totals[difference], totals[possible]) if is_gap else np.asarray(math.nan),
+            ratio(resampled[:, difference], gaps),
         ),
         regret=mean(regret, scored),
-    )
-
-
-def _ratio(sums: FloatArray, counts: FloatArray | float) -> FloatArray:
-    """Return sums ÷ counts, NaN where nothing was counted."""
-    sums, counts = np.broadcast_arrays(np.asarray(sums, dtype=np.float64), np.asarray(counts, dtype=np.float64))
-    ratio: FloatArray = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    return ratio
-
-
-def _each(function: Callable[..., FloatArray], *figures: Figure) -> Figure:
-    """Return a function of figures, resample by resample."""
-    return Figure(function(*(figure.value for figure in figures)), function(*(figure.resampled for figure in figures)))
-
-
-def _stacked(figures: Sequence[Figure]) -> Figure:
-    return Figure(
-        np.stack([figure.value for figure in figures], axis=-1),
-        np.stack([figure.resampled for figure in figures], axis=-1),
+        wins=mean(won, both),
+        losses=mean(lost, both),
     )
 
 
@@ -374,12 +343,6 @@ def _band(qualities: Figure) -> Band:
     unknown = np.isnan(qualities.resampled).any(axis=0)
     low, high = np.quantile(np.where(unknown, 0.0, qualities.resampled), [0.025, 0.975], axis=0)
     return Band(np.where(unknown, np.nan, low), np.where(unknown, np.nan, high))
-
-
-def _known_mean(values: FloatArray) -> FloatArray:
-    """Return the mean along the last axis over what is known, NaN where nothing is."""
-    known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
 
 
 def _mean(values: FloatArray) -> float:

@@ -22,7 +22,7 @@ COSTS = arrays(np.float64, (2 * ROWS, EXPERTS), elements=st.integers(1, 9).map(f
 GUESS = arrays(np.float64, (ROWS, EXPERTS), elements=CELL)
 MEASURES = (
     "cost", "regret", "aiq", "apgr", "cpt50", "cpt80", "performance_gain", "cost_saving", "pareto_distance",
-    "arena_score", "entropy",
+    "arena_score", "entropy", "wins", "losses",
 )  # fmt: skip
 
 
@@ -184,6 +184,8 @@ def test_rows_without_a_score_count_nowhere():
         (entry.vs_best_single, paired_difference(routed, single).value),
         (entry.intervals["regret"], paired_difference(ideal, routed).value),
         (entry.quality, 0.45),
+        (entry.intervals["wins"], entry.wins.wins),
+        (entry.intervals["losses"], entry.wins.losses),
     ):
         assert interval.value == pytest.approx(expected)
 
