@@ -1,8 +1,9 @@
 """Expressions without variables, worked out in fractions, with bounded effort."""
 
+import math
 from fractions import Fraction
 
-from dataset_build.src.expressions import ExpressionError, fold, parse
+from dataset_build.src.expressions import MAX_FACTORIAL, ExpressionError, fold, parse
 
 #: Largest power worked out, in bits of the result.
 MAX_POWER_BITS = 20_000
@@ -20,9 +21,11 @@ class ExactAlgebra:
         raise ExpressionError(f"{name} has no value")
 
     def call(self, function: str, argument: Fraction) -> Fraction:
-        """Return an exact square root, cube root or absolute value."""
+        """Return an exact square root, cube root, factorial or absolute value."""
         if function == "abs":
             return abs(argument)
+        if function == "factorial":
+            return bounded_factorial(argument)
         if function in ("sqrt", "cbrt"):
             return exact_root(argument, 2 if function == "sqrt" else 3)
         raise ExpressionError(f"{function} is not exact")
@@ -58,6 +61,17 @@ def bounded_power(base: Fraction, exponent: Fraction) -> Fraction:
     if abs(exponent) * bits > MAX_POWER_BITS:
         raise ExpressionError("a power too large to work out")
     return base ** int(exponent)
+
+
+def bounded_factorial(value: Fraction) -> Fraction:
+    """Return `value!`.
+
+    Raises:
+        ExpressionError: it is no whole number from 0 to `MAX_FACTORIAL`.
+    """
+    if value.denominator != 1 or not 0 <= value <= MAX_FACTORIAL:
+        raise ExpressionError("a factorial that is not exact, or too large to work out")
+    return Fraction(math.factorial(int(value)))
 
 
 def exact_root(value: Fraction, degree: int) -> Fraction:

@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 #: Longest expression read, in characters, and deepest nesting.
 MAX_LENGTH, MAX_DEPTH = 400, 30
+#: Largest number whose factorial is read.
+MAX_FACTORIAL = 1000
 
 FUNCTIONS = frozenset(
     ("sqrt", "cbrt", "exp", "log", "ln", "sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos", "atan")
@@ -55,7 +57,7 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One of `FUNCTIONS` of one argument."""
+    """One of `FUNCTIONS`, or `factorial`, of one argument."""
 
     function: str
     argument: "Expression"
@@ -230,9 +232,13 @@ class _Parser:
 
     def postfix(self) -> Expression:
         value = self.atom()
-        while self.peek() == "%":
-            self.take()
-            value = Operation("/", value, Constant(Fraction(100)))
+        while self.peek() in ("%", "!"):
+            if self.take().kind == "%":
+                value = Operation("/", value, Constant(Fraction(100)))
+            elif self.peek() == "!" or not (_is_small(value) or symbols_of(value)):
+                raise ExpressionError("a factorial that is not read")
+            else:
+                value = Call("factorial", value)
         return value
 
     def atom(self) -> Expression:
@@ -267,6 +273,10 @@ class _Parser:
                 argument = Operation("*", argument, self.power())
         value = Call(name, argument)
         return Operation("^", value, raised) if raised is not None else value
+
+
+def _is_small(value: Expression) -> bool:
+    return isinstance(value, Constant) and value.value.denominator == 1 and value.value <= MAX_FACTORIAL
 
 
 def parse(text: str) -> Expression:

@@ -85,7 +85,9 @@ def test_mathematical_gibberish_is_scored_too(text: str) -> None:
 
 
 def test_a_long_answer_is_read_from_its_end() -> None:
-    assert final_number("1 " * 100_000 + "= 7").value == 7
+    found = final_number("1 " * 100_000 + "= 7")
+    assert found is not None
+    assert found.value == 7
     assert score("math", "x^2", "y " * 100_000 + "= x^2") == 1.0
 
 
@@ -160,6 +162,62 @@ def test_solutions_equal_themselves_in_any_order(roots: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("text", "expected"), [("The answer is not 12 but 13", 1.0), ("13e999999999999", 0.0)])
-def test_a_number_ruled_out_or_out_of_range_does_not_count(text, expected):
+def test_a_number_ruled_out_or_out_of_range_does_not_count(text: str, expected: float) -> None:
     instruction = Instruction(id="i", text="q", reference="13")
     assert scorers["number"]().score(instruction, text).value == expected
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [("1234567", "1234568"), ("99999999", "100000000"), ("2^100", "2^100 + 1"), ("1000000", "1000000.5"),
+     ("1234567", r"\boxed{1234568}"), ("1e-10", "2e-10"), ("10^{-10}", r"2\times 10^{-10}"), ("0", "1e-10"),
+     ("10^400", "10^401"), ("x + 10^9", "x + 10^9 + 1"), ("1e-10*x", "2e-10*x"), ("sqrt(2)*10^7", "sqrt(2)*10^7 + 1"),
+     ("x^2+y^2=1", "x+y=1"), ("x^2+y^2=1", "x^3 = 1"), ("x^2+y^2=1", "1"), ("2x+3y=6", "x+y=6"), ("y=2x+1", "z = 2x+1"),
+     ("y=2x+1", "y = 2x+2"), ("5", "5!"), ("10", "10!"), ("1/2", r"1\frac{1}{2}"), ("even", "odd"), ("a", "b"),
+     ("1e999", "oo"), ("oo", "-oo"), ("x", "|x|"), ("sqrt(x^2)", "x")],
+)  # fmt: skip
+def test_what_is_nearly_or_partly_the_reference_is_wrong(reference: str, text: str) -> None:
+    assert score("math", reference, text) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [("1/3", "0.3333333"), (r"\sqrt{2}", "1.41421356"), ("2.718281828", "2.71828"), ("x/3", "0.333333x"),
+     ("y = 2x + 1", "y - 2x = 1"), ("y = 2x + 1", "2x + 1"), ("y = 2x + 1", "The line is 2y = 4x + 2."),
+     ("x = y", "y=x"), ("x^2+y^2=1", "x^2 + y^2 - 1 = 0"), ("120", "5!"), ("5!", "120"), ("6!/4!", "30"),
+     ("5", "The answer is 5!"), ("log(x^2)", "2 log(x)"), ("1 1/2", "1.5"), ("3/2", r"1\frac{1}{2}"), ("0.5", "50%"), ("50", "50%"),
+     ("oo", "infinity"), ("5", "The answer is 5, not 4."), ("7", "The answer is 7. To verify, 7 - 3 = 4."),
+     ("no solution", "No solution."), ("even", "The function is even."), ("abc", "cba")],
+)  # fmt: skip
+def test_the_same_value_in_another_form_is_right(reference: str, text: str) -> None:
+    assert score("math", reference, text) == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["10^400", "oo", "sqrt(-4)", "ln(-1)", "no solution", "DNE", "A", "even", "floor(x)", "x mod 2", "1/0", "9^9^9"],
+)
+def test_what_cannot_be_worked_out_still_equals_itself(text: str) -> None:
+    assert score("math", text, text) == score("math", text, f"  {text}.\n") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("floor(x)", "x"),
+        ("x", "x mod 2"),
+        ("3", "floor(3.5)"),
+        ("720", "(3!)!"),
+        ("sqrt(-1)", "i"),
+        ("9^9^9", "9^9^9 + 1"),
+    ],
+)
+def test_what_is_not_read_is_not_guessed_at(reference: str, text: str) -> None:
+    assert score("math", reference, text) is None
+
+
+@settings(deadline=None)
+@given(st.integers(-(10**30), 10**30), st.integers(1, 10**6))
+def test_whole_numbers_are_equal_to_themselves_only(value: int, further: int) -> None:
+    assert score("math", str(value), f"The answer is {value}.") == 1.0
+    assert score("math", str(value), f"The answer is {value + further}.") == 0.0
