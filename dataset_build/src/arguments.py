@@ -26,17 +26,19 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self._booleans: set[str] = set()
 
-    def add_boolean(self, flag: str, *, default: bool | None = None, help: str = "") -> None:
+    def add_boolean(self, flag: str, *, default: bool | None = None, help: str = "", shown: bool = False) -> None:
         """Add a switch that takes `--flag`, `--no-flag` and `--flag True/False`.
 
         Args:
             flag: The name with dashes in front and underscores inside, `--use_existing_dataset`.
-            default: Its value when absent.
+            default: Its value when absent; None where a configuration decides.
             help: What it does.
+            shown: What the help says the default is, where it is None.
         """
         self._booleans.add(flag)
+        told = shown if default is None else default
         self.add_argument(
-            flag, type=parse_boolean, default=default, metavar="True|False", help=f"{help} (default: {bool(default)})"
+            flag, type=parse_boolean, default=default, metavar="True|False", help=f"{help} (default: {told})"
         )
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201

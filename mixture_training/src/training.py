@@ -215,7 +215,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--members", type=comma_list, metavar="a:b,…", help="for auto, ensemble: classifier:encoder of each to combine")
     add("--time_budget_s", type=float, metavar="S", help="for auto: about the seconds to compare for (120)")
-    parser.add_boolean("--guard", help="send all to the best single expert where routing is not shown better (True)")
+    parser.add_boolean(
+        "--guard", shown=True, help="send all to the best single expert where routing is not shown to be better"
+    )
     add("--llm", metavar="L", help="for llm: transformers_local:PATH_OR_ID, or a .yaml file with one expert")
     add("--epochs", type=positive_int, metavar="N", help="passes over train, for a transformer (10)")
     add("--batch_size", type=positive_int, metavar="N", help="instructions per step, for a transformer (16)")

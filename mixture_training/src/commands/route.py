@@ -30,7 +30,7 @@ def add_arguments(parser: Parser) -> None:
         "--policy", default=None, help="quality, cost_weight=NUMBER, budget=USD, target=SHARE (the router's own)"
     )
     parser.add_boolean(
-        "--guard", default=True, help="send all to the best single expert where routing is not shown better (True)"
+        "--guard", default=True, help="send all to the best single expert where routing is not shown to be better"
     )
     parser.add_argument("--columns", type=parse_columns, default=None, metavar="a=b", help="columns with other names")
     parser.add_boolean("--json", default=False, help="print JSON")
