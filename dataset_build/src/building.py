@@ -28,11 +28,12 @@ from dataset_build.src.errors import ConfigError, EarlyStopError
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
 from dataset_build.src.experts.base import Expert
+from dataset_build.src.forewarning import refuse_to_drop, warn
 from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.judging.asking import Judged, ask_judges, open_book
 from dataset_build.src.judging.audit import JudgeAudit
 from dataset_build.src.judging.judgements import JUDGEMENTS, read_judgements, write_judgements
-from dataset_build.src.judging.judges import JudgePanel
+from dataset_build.src.judging.judges import PREFIX, JudgePanel
 from dataset_build.src.judging.pricing import plan_judging
 from dataset_build.src.metric_choice import MetricRule, unused_rules
 from dataset_build.src.options import names_secret
@@ -83,16 +84,13 @@ def build(
     """
     _check_output(config)
     with _Ingredients(config) as ingredients:
-        instructions, experts, columns = ingredients.instructions, ingredients.experts, ingredients.columns
+        instructions, experts = ingredients.instructions, ingredients.experts
         ingredients.check()
         with _open_journal(config.output) as store:
             carried = _take_over(config, store)
-            if carried is None:
-                store.set_outdated_aside(instructions)
-            else:
-                columns = ingredients.continued(carried, store)
-                if on_plan is not None:
-                    on_plan(_plan(config, ingredients, columns, store))
+            columns = ingredients.joined(carried, store)
+            if carried is not None and on_plan is not None:
+                on_plan(_plan(config, ingredients, columns, store))
             ingredients.panel.check_baselines([column.name for column in columns])
             judged = Judged(ingredients.panel, ingredients.evaluator, instructions, columns, store)
             asked = 0
@@ -131,13 +129,11 @@ def plan_build(config: BuildConfig) -> BuildPlan:
             with ResponseStore(output / JOURNAL_NAME) as earlier:
                 earlier.copy_to(journal)
         with ResponseStore(journal) as store:
-            columns = ingredients.columns
+            existing = None
             if config.use_existing_dataset and (output / DATASET_JSON).is_file():
                 existing = ExistingDataset(output)
                 _count_earlier(existing, store)
-                columns = ingredients.continued(existing, store)
-            else:
-                store.set_outdated_aside(ingredients.instructions)
+            columns = ingredients.joined(existing, store)
             return _plan(config, ingredients, columns, store)
 
 
@@ -192,8 +188,7 @@ class _Ingredients:
         """Find out, without a call, whether the build can go to its end."""
         self.evaluator.check(self.instructions.metrics())
         self.tagging.check(self.instructions)
-        experts = [*self.experts, *(one for judge in self.panel.judges.values() for one in judge.load_experts())]
-        experts += self.tagging.experts()
+        experts = self._asked()
         for expert in experts:
             expert.check()
         if self._config.budget_usd is not None:
@@ -201,17 +196,38 @@ class _Ingredients:
             for expert in experts:
                 check_bounded(expert, first)
 
-    def continued(self, existing: ExistingDataset, store: ResponseStore) -> list[ExpertColumn]:
-        """Take over a finished dataset; returns the experts of both."""
-        keeps_metric = "metric" not in self._config.model_fields_set
-        self.instructions.merge(existing.instructions(keeps_metric=keeps_metric), keeps_metric=keeps_metric)
-        self.evaluator.check(self.instructions.metrics())
-        self.tagging.keep(self.instructions, existing.instructions())
+    def joined(self, existing: ExistingDataset | None, store: ResponseStore) -> list[ExpertColumn]:
+        """Join what earlier runs left; returns the experts of the dataset.
+
+        Args:
+            existing: The finished dataset to take over, if any.
+            store: The journal, which takes its responses over.
+
+        Raises:
+            ConfigError: an unfinished build left answers that the dataset would not hold.
+        """
+        is_resumed = len(store) > 0
+        columns = list(self.columns)
+        if existing is not None:
+            keeps_metric = "metric" not in self._config.model_fields_set
+            self.instructions.merge(existing.instructions(keeps_metric=keeps_metric), keeps_metric=keeps_metric)
+            self.evaluator.check(self.instructions.metrics())
+            self.tagging.keep(self.instructions, existing.instructions())
+            names = {column.name for column in columns}
+            columns += [column for column in existing.experts if column.name not in names]
         store.set_outdated_aside(self.instructions)
-        store.carry(existing.responses())
-        store.carry(read_judgements(self._config.output))
-        names = {column.name for column in self.columns}
-        return self.columns + [column for column in existing.experts if column.name not in names]
+        if not self._config.overwrite:
+            refuse_to_drop(self.instructions, columns, store, self._config.output, existing)
+        warn(self._config, self.instructions, columns, self.evaluator, self._asked(), existing, is_resumed=is_resumed)
+        if existing is not None:
+            store.carry(existing.responses())
+            store.carry(read_judgements(self._config.output))
+        return columns
+
+    def _asked(self) -> list[Expert]:
+        """Return everybody who is asked: experts, judges, taggers."""
+        judges = (one for judge in self.panel.judges.values() for one in judge.load_experts())
+        return [*self.experts, *judges, *self.tagging.experts()]
 
     def __enter__(self) -> "_Ingredients":
         return self
@@ -405,7 +421,7 @@ def _write(
             facts["abilities"] = abilities.as_facts()
         if not is_whole:  # what continues it has so much less to spend
             facts["unfinished"] = {"spent_usd": store.spent_usd}
-        if audits or ingredients.tagging.experts() or (output / JUDGEMENTS).is_file():
+        if store.has_answers_of(PREFIX) or (output / JUDGEMENTS).is_file():
             write_judgements(staged, store)
         (staged / "README.md").write_text(write_card(summary, facts), encoding="utf-8")
         (staged / DATASET_JSON).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

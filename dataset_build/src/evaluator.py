@@ -71,6 +71,10 @@ class Evaluator:
                 return rule.metric
         return instruction.metric or str(self._default)
 
+    def is_default_for(self, instruction: Instruction) -> bool:
+        """Return whether the default metric judges an instruction, as no rule is for it and its source names none."""
+        return not instruction.metric and not any(rule.matches(instruction) for rule in self._rules)
+
     def score(self, instruction: Instruction, response: Response, metric: str | None = None) -> Score:
         """Return the score of a response: the mean over its samples, where it has several.
 

@@ -1,7 +1,8 @@
 """Read back a finished dataset, so that a build can continue from it without paying for anything twice."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class ExistingDataset:
         folder: The folder.
 
     Raises:
-        DataError: it is damaged or was written by a newer version.
+        DataError: it is damaged, a part of it is missing, or it was written by a newer version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,10 +38,25 @@ class ExistingDataset:
             self.spent_usd = float((facts.get("unfinished") or {}).get("spent_usd") or 0.0)
             #: Of what it holds.
             self.content_hash = facts.get("content_hash")
+            counts = facts.get("counts") or {}
+            self._check_parts(counts.get("responses"), counts.get("splits") or {})
         except (KeyError, TypeError) as problem:
             raise DataError(
                 f"{folder / 'dataset.json'} lacks {problem}; build the dataset anew with --overwrite."
             ) from None
+
+    def _check_parts(self, responses: int | None, splits: Mapping[str, int]) -> None:
+        """Refuse a dataset of which a part is gone: it would be paid for again."""
+        advice = "put it back, or build the dataset anew with --overwrite"
+        for split in SPLITS:
+            if splits.get(split) and not self._path(split).is_file():
+                raise DataError(f"{self._path(split)} is missing; {splits[split]:,} instructions were in it: {advice}.")
+        found = sum(self._count(split) for split in SPLITS)
+        if responses is not None and found != responses:
+            raise DataError(
+                f"{self._folder / 'data'} holds {found:,} responses and dataset.json says {responses:,}; a file was "
+                f"replaced or cut: {advice}."
+            )
 
     def instructions(self, *, keeps_metric: bool = True) -> Iterator[Instruction]:
         """Yield its instructions, with the split and the metric they have there.
@@ -93,17 +109,31 @@ class ExistingDataset:
                     ),
                 )
 
+    def _path(self, split: str) -> Path:
+        return self._folder / "data" / f"{split}.parquet"
+
+    def _count(self, split: str) -> int:
+        with self._opened(split) as file:
+            return file.metadata.num_rows if file is not None else 0
+
     def _rows(self) -> Iterator[dict[str, Any]]:
+        for split in SPLITS:
+            with self._opened(split) as file:
+                for batch in file.iter_batches(batch_size=_BATCH_ROWS) if file is not None else ():
+                    yield from batch.to_pylist()
+
+    @contextmanager
+    def _opened(self, split: str) -> Iterator[Any]:
+        """Give the file of a split, or None where there is none."""
         import pyarrow as pa
         import pyarrow.parquet
 
-        for split in SPLITS:
-            path = self._folder / "data" / f"{split}.parquet"
-            if not path.is_file():
-                continue
-            try:
-                with pyarrow.parquet.ParquetFile(path) as file:
-                    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                        yield from batch.to_pylist()
-            except (pa.ArrowException, OSError) as problem:
-                raise DataError(f"Cannot read {path}: {' '.join(str(problem).split())[:300]}") from None
+        path = self._path(split)
+        if not path.is_file():
+            yield None
+            return
+        try:
+            with pyarrow.parquet.ParquetFile(path) as file:
+                yield file
+        except (pa.ArrowException, OSError) as problem:
+            raise DataError(f"Cannot read {path}: {' '.join(str(problem).split())[:300]}") from None

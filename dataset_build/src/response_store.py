@@ -420,6 +420,23 @@ class ResponseStore:
                 "SELECT instruction_id, expert, request FROM responses WHERE text IS NOT NULL"
             )
 
+    def answers(self) -> Iterator[tuple[str, str, str, float, str | None]]:
+        """Yield (instruction id, expert, request, USD, model) of every answer to an instruction's text of now."""
+        with self._translated():
+            yield from self._connection.execute(
+                "SELECT instruction_id, expert, request, coalesce(cost, 0), model FROM responses "
+                "WHERE text IS NOT NULL AND instr(instruction_id, char(31)) = 0"
+            )
+
+    def has_answers_of(self, prefix: str) -> bool:
+        """Return whether there is an answer of an expert whose name begins so."""
+        with self._translated():
+            found = self._connection.execute(
+                "SELECT 1 FROM responses WHERE text IS NOT NULL AND substr(expert, 1, ?) = ? LIMIT 1",
+                (len(prefix), prefix),
+            ).fetchone()
+        return found is not None
+
     def mean_usd(self, expert: str, request: str) -> float | None:
         """Return the mean cost of an expert's answers; None where there is none."""
         with self._translated():

@@ -324,7 +324,7 @@ def test_a_question_that_was_edited_under_its_id_is_asked_anew(tmp_path, plugin,
     columns = "instruction=question,reference=answer,instruction_id=instruction_id"
     command = ["--sources", str(source), "--columns", columns, "--experts", "last", "--output", str(output), "--quiet"]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("dataset_build.src.building._write", lambda *_: 1 / 0)
+        patched.setattr("dataset_build.src.building._write", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             main(command)
     assert plugin.stat().st_size == 2
