@@ -12,6 +12,7 @@ class TrainConfig(BaseModel):
     Attributes:
         dataset: A built folder, a file in interchange form, or `hf:org/name`.
         output: The router folder.
+        experts: Of the dataset, to route to; None is all.
         model_type: A registered classifier, or a pretrained transformer (`minilm`, a hub id, a folder).
         encoder: Where the classifier learns from an encoder's vectors: which one; None is the classifier's own choice.
         members: What `auto` tries and `ensemble` stacks, each `classifier:encoder`; None is their own choice.
@@ -36,6 +37,7 @@ class TrainConfig(BaseModel):
 
     dataset: str = "runs/dataset"
     output: Path = Path("runs/router")
+    experts: Annotated[list[str], Field(min_length=1)] | None = None
     model_type: str = "auto"
     encoder: str | None = None
     members: list[str] | None = None

@@ -60,7 +60,7 @@ def train_router(config: "TrainConfig", *, show_progress: bool = False) -> Path:
         check_output(config.output, overwrite=config.overwrite)
     checkpoints = config.output.with_name(config.output.name + ".checkpoints") if kind == TRANSFORMER else None
     started = time.perf_counter()
-    data = load_training_data(config.dataset, columns=config.columns or None, seed=config.seed)
+    data = load_training_data(config.dataset, columns=config.columns or None, experts=config.experts, seed=config.seed)
     if show_progress:
         counts = ", ".join(f"{len(data.split(name)):,} {name}" for name in ("train", "validation", "test"))
         print(f"{config.dataset}: {len(data.experts)} experts, {counts}")
@@ -200,6 +200,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--config", type=Path, metavar="F.yaml", help="read options from a YAML file; flags beat it")
     add("--dataset", metavar="D", help="built folder, .parquet/.jsonl/.csv file, or hf:org/name (runs/dataset)")
     add("--output", type=Path, metavar="DIR", help="the router folder (runs/router)")
+    add("--experts", type=comma_list, metavar="A,B", help="route to these experts of the dataset only (all)")
     add(
         "--model_type",
         metavar="M",

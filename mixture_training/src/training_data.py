@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dataset_build import DataError, labels_of, matrix_of, parse_abilities, read_dataset_json, read_table
+from dataset_build import ConfigError, DataError, labels_of, matrix_of, parse_abilities, read_dataset_json, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,7 +146,13 @@ def _abilities(frame: "pd.DataFrame") -> tuple[tuple[str, ...] | None, ...]:
     return tuple(known.values())
 
 
-def load_training_data(path: str | Path, *, columns: Mapping[str, str] | None = None, seed: int = 0) -> TrainingData:
+def load_training_data(
+    path: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    experts: Sequence[str] | None = None,
+    seed: int = 0,
+) -> TrainingData:
     """Read a dataset and give it the splits that training needs.
 
     Where there is no validation split, a part of train becomes one; where there is no test split either, a
@@ -156,15 +162,18 @@ def load_training_data(path: str | Path, *, columns: Mapping[str, str] | None = 
     Args:
         path: A built folder, a file in interchange form, or `hf:org/name`.
         columns: Canonical name -> name in the file.
+        experts: Whom to read, the others being left out; None is all.
         seed: Changes which rows a made validation split gets; a made test split has the same rows for every seed.
 
     Raises:
-        ConfigError: nothing is there.
+        ConfigError: nothing is there, or it has no expert that `experts` names.
         DataError: it is not in interchange form, an expert has no scored row, or too little is left to learn from.
     """
     frame = read_table(path, columns=columns)
     facts = read_dataset_json(path)
     listed = {str(expert["name"]): str(expert.get("description") or "") for expert in facts.get("experts", [])}
+    if experts is not None:
+        frame, listed = _only(experts, frame, listed, path)
     data = from_frame(frame, expert_descriptions=listed)
     absent = sorted(set(listed) - set(data.experts)) + [
         expert for expert, mean in zip(data.experts, data.expert_means(), strict=True) if np.isnan(mean)
@@ -172,7 +181,7 @@ def load_training_data(path: str | Path, *, columns: Mapping[str, str] | None = 
     if absent:
         raise DataError(
             f"{path}: expert {absent[0]!r} has no scored response, so nothing can be learned about it. "
-            "Query it again (moe build --use_existing_dataset True) or take its rows out."
+            "Query it again (moe build --use_existing_dataset True) or name the others with --experts."
         )
     splits = make_splits(data, seed=seed)
     data = replace(data, splits=splits)
@@ -181,6 +190,18 @@ def load_training_data(path: str | Path, *, columns: Mapping[str, str] | None = 
             f"{path} has {len(data.split('train'))} instructions to train on; at least {MINIMUM_TRAIN} are needed."
         )
     return data
+
+
+def _only(
+    experts: Sequence[str], frame: "pd.DataFrame", listed: Mapping[str, str], path: str | Path
+) -> tuple["pd.DataFrame", dict[str, str]]:
+    """Return the rows and the descriptions of some experts."""
+    known = sorted({*frame["expert"], *listed})
+    unknown = [name for name in experts if name not in known]
+    if unknown:
+        raise ConfigError(f"{path} has no expert {unknown[0]!r}; it has {', '.join(known)}.")
+    rows = frame[frame["expert"].isin(experts)]
+    return rows, {name: text for name, text in listed.items() if name in experts}
 
 
 def make_splits(data: TrainingData, *, seed: int = 0) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_build import ConfigError, EarlyStopError, write_table
+from dataset_build import ConfigError, EarlyStopError, read_table, write_table
 from mixture_training.src.artifacts import Router, to_frame
 from mixture_training.src.config import TrainConfig
 from mixture_training.src.model_types import parse_model_type
@@ -70,6 +70,14 @@ def test_a_configuration_file_is_beaten_by_flags(dataset, tmp_path, capsys):
     assert (options["encoder"], options["seed"]) == ("tfidf", 3)
 
 
+def test_a_router_knows_only_the_experts_that_were_named(dataset, tmp_path, capsys):
+    names = sorted(set(read_table(dataset)["expert"]))
+    arguments = ("--dataset", dataset, "--output", tmp_path / "r", "--encoder", "tfidf")
+    code, _, _ = run(capsys, *arguments, "--experts", f"{names[1]},{names[0]}")
+    assert code == 0
+    assert [one.name for one in Router.load(tmp_path / "r").experts] == names[:2] != names
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -81,6 +89,7 @@ def test_a_configuration_file_is_beaten_by_flags(dataset, tmp_path, capsys):
         (["--batch_size", "0"], "at least 1"),
         (["--epochs", "ten"], "at least 1"),
         (["--learning_rate", "-1"], "learning_rate"),
+        (["--experts", "absent"], "has no expert 'absent'; it has "),
         (["--policy", "qualty"], "Did you mean 'quality'"),
         (["--model_tpye", "linear"], "Did you mean --model_type"),
         (["--model_type", "llm"], "--llm"),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dataset_build import DataError, write_table
+from dataset_build import ConfigError, DataError, write_table
 from mixture_training.src.training_data import from_frame, load_training_data, make_splits
 
 
@@ -80,6 +80,21 @@ def test_an_expert_that_the_dataset_lists_but_has_no_rows_is_named(tmp_path: Pat
     (tmp_path / "dataset.json").write_text('{"format_version": 1, "experts": [{"name": "a"}, {"name": "gone"}]}')
     with pytest.raises(DataError, match="expert 'gone' has no scored response"):
         load_training_data(tmp_path)
+
+
+def test_an_expert_without_any_score_can_be_left_out(tmp_path: Path):
+    table = frame(60)
+    table.loc[table["expert"] == "a", "score"] = None
+    write_table(table, tmp_path / "data" / "train.parquet")
+    (tmp_path / "dataset.json").write_text(
+        '{"format_version": 1, "experts": [{"name": "a"}, {"name": "b", "description": "B."}, {"name": "gone"}]}'
+    )
+    with pytest.raises(DataError, match="or name the others with --experts"):
+        load_training_data(tmp_path)
+    data = load_training_data(tmp_path, experts=["b"])
+    assert (data.experts, data.descriptions, len(data)) == (("b",), ("B.",), 60)
+    with pytest.raises(ConfigError, match="has no expert 'c'; it has a, b, gone"):
+        load_training_data(tmp_path, experts=["b", "c"])
 
 
 def test_descriptions_come_from_the_dataset_folder(tmp_path: Path):

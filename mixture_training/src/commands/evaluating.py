@@ -66,6 +66,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--samples", type=positive_int, default=2000, metavar="N", help="bootstrap resamples (2000)")
     parser.add_argument("--columns", type=parse_columns, default=None, metavar="a=b", help="columns with other names")
+    parser.add_argument("--experts", type=comma_list, default=None, metavar="A,B", help="of the dataset, only these")
     parser.add_argument("--seed", type=int, default=0, help="of the fits, splits and bootstrap (0)")
 
 
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     routers = {_router_name(folder): Router.load(folder) for folder in dict.fromkeys(args.router)}
     outside = {name: read_choices(file) for name, file in map(parse_choices, dict.fromkeys(args.choices))}
     _check_names(makers, routers, outside)
-    data = load_training_data(args.dataset, columns=args.columns, seed=args.seed)
+    data = load_training_data(args.dataset, columns=args.columns, experts=args.experts, seed=args.seed)
     console = Console()
     methods = [method_of_router(name, router) for name, router in routers.items()]
     methods += [Method(name, given=given) for name, given in outside.items()]
