@@ -1,6 +1,7 @@
 """Judge methods and routers on a dataset, beside random, every expert, best single, best per category and oracle.
 
-moe evaluate --dataset runs/dataset --methods linear,knn:minilm --router runs/router --report runs/report
+moe evaluate --dataset runs/dataset --methods linear,knn --router runs/router --report runs/report
+moe evaluate --dataset runs/dataset --methods auto,knn:minilm --repeats 5 --diagnostics --choices peer=peer.parquet
 """
 
 import argparse
