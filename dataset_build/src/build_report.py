@@ -29,6 +29,13 @@ def print_plan(plan: "BuildPlan") -> None:
         ("expert", "reused", "to ask", "tokens read", "USD at least", "likely", "at most"),
         rows,
     )
+    if plan.renamed:
+        _say(f"{plan.renamed:,} instructions are there from a source of another name: their answers are reused.")
+    if plan.inherited:
+        _say(
+            f"{plan.inherited:,} instructions are there with another reference: their answers are reused and scored "
+            "anew."
+        )
     if plan.spent_usd:
         lost = f", at most USD {plan.lost_usd:.4g} of it on calls in flight when a run ended" if plan.lost_usd else ""
         _say(f"Spent by earlier runs: USD {plan.spent_usd:.4g}{lost}.")
@@ -69,16 +76,20 @@ def _plan_row(expert: "ExpertPlan") -> tuple[str, ...]:
 def print_result(result: "BuildResult") -> None:
     """Print the experts, and what each category cost where anything did."""
     summary = result.summary
+    is_whole = not any(expert.missing for expert in summary.experts.values())
+    header = ["expert", "mean score", "answered", "failed", "not asked", "USD"]
     rows = [_expert_row(name, expert) for name, expert in _ranked(summary)]
     _print(
-        f"{summary.instructions:,} instructions, {result.asked:,} calls in this run",
-        ("expert", "mean score", "answered", "failed", "USD"),
-        rows,
+        f"{summary.instructions:,} instructions, {result.asked:,} calls to experts in this run",
+        _without(4, header) if is_whole else header,
+        [_without(4, row) for row in rows] if is_whole else rows,
     )
+    if result.lost_tries_usd:
+        _say(f"USD {result.lost_tries_usd:.4g} more may have been charged for answers that were lost on their way.")
     if result.lost_usd:
         _say(f"At most USD {result.lost_usd:.4g} was lost with calls in flight when a run ended; it counts as spent.")
-    cost = sum(expert.cost_sum for expert in summary.experts.values())
-    if cost >= WORTH_TELLING_USD and len(summary.categories) > 1:
+    cost = sum(one.cost_sum for one in (*summary.experts.values(), *summary.judging.values()))
+    if cost >= WORTH_TELLING_USD and (len(summary.categories) > 1 or summary.judging):
         _print("Cost, USD", *_costs(summary))
     if result.abilities is not None and result.abilities.agreement:
         rows = [
@@ -101,7 +112,11 @@ def _ranked(summary: DatasetSummary) -> list[tuple[str, ExpertSummary]]:
 def _expert_row(name: str, expert: ExpertSummary) -> tuple[str, ...]:
     mean = "none" if expert.mean_score is None else f"{expert.mean_score:.3f}"
     failed = ", ".join(f"{kind} {count:,}" for kind, count in expert.errors.most_common()) or "0"
-    return (name, mean, f"{expert.answered:,}", failed, f"{expert.cost_sum:.4g}")
+    return (name, mean, f"{expert.answered:,}", failed, f"{expert.missing:,}", f"{expert.cost_sum:.4g}")
+
+
+def _without(place: int, cells: Sequence[str]) -> Sequence[str]:
+    return [*cells[:place], *cells[place + 1 :]]
 
 
 def _costs(summary: DatasetSummary) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -120,6 +135,7 @@ def _costs(summary: DatasetSummary) -> tuple[tuple[str, ...], list[tuple[str, ..
         )
         for category in sorted(summary.categories)
     ]
+    rows += [(name, *("" for _ in shown), f"{cell.cost_sum:.4g}") for name, cell in sorted(summary.judging.items())]
     return ("category", *(name for name, _ in shown), "all"), rows
 
 

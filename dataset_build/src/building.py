@@ -5,7 +5,7 @@ import errno
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from dataset_build.src.budget import Budget, BudgetMetError, check_bounded
 from dataset_build.src.cleaning import Cleaner, CleaningReport
 from dataset_build.src.config import BuildConfig, ExpertConfig
+from dataset_build.src.continuation import Reuse, recognise
 from dataset_build.src.dataset_builder import (
     DATASET_JSON,
     ExpertColumn,
@@ -22,7 +23,7 @@ from dataset_build.src.dataset_builder import (
     write_tables,
 )
 from dataset_build.src.dataset_card import dataset_facts, write_card
-from dataset_build.src.dataset_summary import DatasetSummary
+from dataset_build.src.dataset_summary import CategoryCell, DatasetSummary
 from dataset_build.src.engine import load_engine
 from dataset_build.src.errors import ConfigError, EarlyStopError
 from dataset_build.src.evaluator import Evaluator
@@ -64,6 +65,8 @@ class BuildResult:
     unused_rules: Sequence[str] = ()
     #: USD that calls may have cost which were in flight when a run of this build ended.
     lost_usd: float = 0.0
+    #: USD of failed tries, charged or perhaps charged, that is in no response's cost.
+    lost_tries_usd: float = 0.0
 
 
 def build(
@@ -111,14 +114,16 @@ def build(
             summary = _write(
                 config, ingredients, columns, store, audits, abilities, show_progress, is_whole=stop is None
             )
-            lost_usd = store.lost_usd
+            lost_usd, lost_tries_usd = store.lost_usd, store.lost_tries_usd
             store.delete()
     if stop is not None:
         raise EarlyStopError(
             f"{stop.reason}; the dataset in {config.output} holds what was answered, and --use_existing_dataset True "
             "with a higher --budget_usd adds the rest."
         )
-    return BuildResult(config.output, summary, asked, ingredients.cleaner.report, audits, abilities, unused, lost_usd)
+    return BuildResult(
+        config.output, summary, asked, ingredients.cleaner.report, audits, abilities, unused, lost_usd, lost_tries_usd
+    )
 
 
 def plan_build(config: BuildConfig) -> BuildPlan:
@@ -144,7 +149,7 @@ def _plan(
     judged = Judged(ingredients.panel, ingredients.evaluator, ingredients.instructions, columns, store)
     plan.experts.extend(plan_judging(judged, timeout_s=config.timeout_s))
     plan.experts.extend(ingredients.tagging.plan(ingredients.instructions, store, timeout_s=config.timeout_s))
-    return plan
+    return replace(plan, renamed=ingredients.reuse.renamed, inherited=ingredients.reuse.inherited)
 
 
 class _Ingredients:
@@ -176,6 +181,8 @@ class _Ingredients:
             decontaminator=Decontaminator(tests, near_threshold=config.near_threshold) if tests else None,
         )
         self.instructions = gather(config.sources, seed=config.seed, limit=config.max_iter, cleaner=self.cleaner)
+        #: What of a dataset that is continued is known under another id.
+        self.reuse = Reuse()
         pairs = zip(self.experts, self.configs, strict=True)
         self.columns = [_column(expert, expert_config) for expert, expert_config in pairs]
 
@@ -210,9 +217,11 @@ class _Ingredients:
         columns = list(self.columns)
         if existing is not None:
             keeps_metric = "metric" not in self._config.model_fields_set
-            self.instructions.merge(existing.instructions(keeps_metric=keeps_metric), keeps_metric=keeps_metric)
+            self.reuse = recognise(self.instructions, existing.instructions)
+            there = self.reuse.instructions(existing.instructions(keeps_metric=keeps_metric))
+            self.instructions.merge(there, keeps_metric=keeps_metric)
             self.evaluator.check(self.instructions.metrics())
-            self.tagging.keep(self.instructions, existing.instructions())
+            self.tagging.keep(self.instructions, self.reuse.instructions(existing.instructions()))
             names = {column.name for column in columns}
             columns += [column for column in existing.experts if column.name not in names]
         store.set_outdated_aside(self.instructions)
@@ -220,7 +229,7 @@ class _Ingredients:
             refuse_to_drop(self.instructions, columns, store, self._config.output, existing)
         warn(self._config, self.instructions, columns, self.evaluator, self._asked(), existing, is_resumed=is_resumed)
         if existing is not None:
-            store.carry(existing.responses())
+            store.carry(self.reuse.responses(existing.responses()))
             store.carry(read_judgements(self._config.output))
         return columns
 
@@ -337,7 +346,14 @@ def _ask(
     done = count_answered(instructions, experts, store)
     total = len(instructions) * len(experts)
     budget = Budget(config.budget_usd, store.spent_usd)
-    with BuildProgress(total, done, is_shown=show_progress, budget_usd=config.budget_usd, noun=noun) as progress:
+    with BuildProgress(
+        total,
+        done,
+        is_shown=show_progress,
+        budget_usd=config.budget_usd,
+        spent_usd=budget.spent_usd if config.budget_usd is not None else 0.0,
+        noun=noun,
+    ) as progress:
         asking = load_engine(config.engine)(
             instructions,
             experts,
@@ -408,6 +424,7 @@ def _write(
                 seed=config.seed,
                 on_instruction=progress.step,
             )
+        summary.judging = {name: CategoryCell(*cost) for name, cost in store.costs_of(PREFIX).items()}
         resolved = config.model_dump(mode="json", exclude=NOT_OF_THE_DATASET)
         for name in ("sources", "decontaminate"):
             resolved[name] = [without_secrets(source) for source in resolved[name]]

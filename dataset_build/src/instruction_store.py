@@ -26,7 +26,8 @@ CREATE TABLE instructions (
     split BLOB,
     metric BLOB,
     extra TEXT,
-    text_key INTEGER NOT NULL
+    text_key INTEGER NOT NULL,
+    is_known INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX given_splits ON instructions (text_key) WHERE split IS NOT NULL;
 """
@@ -101,6 +102,30 @@ class InstructionStore:
                     _encoded(instruction.id),
                 ),
             )
+
+    def mark_known(self, ids: Iterable[str]) -> int:
+        """Mark those of the ids that are here as known from a dataset that is continued; returns how many are not."""
+        self._connection.executemany(
+            "UPDATE instructions SET is_known = 1 WHERE id = ?", ((_encoded(key),) for key in ids)
+        )
+        unknown: int = self._connection.execute("SELECT count(*) FROM instructions WHERE NOT is_known").fetchone()[0]
+        return unknown
+
+    def unknown_of(self, text: str) -> list[Instruction]:
+        """Return the instructions of this text that are not marked as known, in order."""
+        self._connection.execute("CREATE INDEX IF NOT EXISTS unknown ON instructions (text_key) WHERE NOT is_known")
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM instructions WHERE text_key = ? AND NOT is_known ORDER BY position",
+            (text_key(text),),
+        )
+        return [one for one in map(_instruction, rows.fetchall()) if one.text == text]
+
+    def rename(self, instruction: Instruction, like: Instruction) -> None:
+        """Give an instruction that is here the id and the source of another one, as which it is known."""
+        self._connection.execute(
+            "UPDATE instructions SET id = ?, source = ?, is_known = 1 WHERE id = ?",
+            (_encoded(like.id), _blob(like.source), _encoded(instruction.id)),
+        )
 
     def set_extra(self, instruction: Instruction, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
         """Put a value into a further column of an instruction that is here."""

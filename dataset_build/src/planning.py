@@ -45,12 +45,16 @@ class BuildPlan:
         experts: What each would be asked.
         spent_usd: What earlier runs of the same build spent.
         lost_usd: The part of it that calls may have cost which were in flight when a run ended.
+        renamed: Instructions that a continued dataset has from a source of another name.
+        inherited: Instructions that take over the answers it has to the same text with another reference.
     """
 
     instructions: int
     experts: list[ExpertPlan]
     spent_usd: float = 0.0
     lost_usd: float = 0.0
+    renamed: int = 0
+    inherited: int = 0
 
     @property
     def most_usd(self) -> float | None:

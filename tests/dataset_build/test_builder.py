@@ -176,6 +176,34 @@ def test_a_finished_dataset_is_refused_continued_or_replaced(tmp_path, plugin, c
     assert set(read_table(output)["expert"]) == {"last"}
 
 
+def test_a_renamed_source_and_a_corrected_reference_cost_no_call_and_leave_no_second_row(tmp_path, plugin, capsys):
+    output, source = tmp_path / "data", questions(tmp_path / "q.csv", 20)
+    assert main(arguments(source, output, "--quiet", experts="last")) == 0
+    before = read_table(output).set_index("instruction_id")
+    renamed = pd.read_csv(source, dtype=str)
+    source.unlink()
+    renamed.to_csv(tmp_path / "renamed.csv", index=False)
+    again = arguments(tmp_path / "renamed.csv", output, "--use_existing_dataset", experts="last")
+    assert main([*again, "--dry_run"]) == 0
+    assert main(again) == 0
+    assert capsys.readouterr().out.count("20 instructions are there from a source of another name") == 2
+    after = read_table(output).set_index("instruction_id")
+    assert after.equals(before)
+
+    questions(tmp_path / "q.csv", 20)
+    corrected = pd.read_csv(tmp_path / "q.csv", dtype=str).replace({"answer": {"7": "8"}})
+    corrected.to_csv(tmp_path / "q.csv", index=False)
+    assert main(arguments(tmp_path / "q.csv", output, "--use_existing_dataset", experts="last")) == 0
+    assert "1 instructions are there with another reference: their answers are reused" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    frame = read_table(output)
+    assert len(frame) == 20
+    assert sorted(frame.loc[frame["reference"] == "8", "score"]) == [0.0, 1.0]
+    assert "7" not in set(frame["reference"])
+    assert plugin.stat().st_size == 20
+
+
 def test_continuing_keeps_every_instruction_in_its_split(tmp_path, plugin):
     output, source = tmp_path / "data", questions(tmp_path / "q.csv", 40)
     assert main(arguments(source, output, "--quiet", experts="last")) == 0
