@@ -185,7 +185,8 @@ def test_what_is_nearly_or_partly_the_reference_is_wrong(reference: str, text: s
     [("1/3", "0.3333333"), (r"\sqrt{2}", "1.41421356"), ("2.718281828", "2.71828"), ("x/3", "0.333333x"),
      ("y = 2x + 1", "y - 2x = 1"), ("y = 2x + 1", "2x + 1"), ("y = 2x + 1", "The line is 2y = 4x + 2."),
      ("x = y", "y=x"), ("x^2+y^2=1", "x^2 + y^2 - 1 = 0"), ("120", "5!"), ("5!", "120"), ("6!/4!", "30"),
-     ("5", "The answer is 5!"), ("log(x^2)", "2 log(x)"), ("1 1/2", "1.5"), ("3/2", r"1\frac{1}{2}"), ("0.5", "50%"), ("50", "50%"),
+     ("5", "The answer is 5!"), ("log(x^2)", "2 log(x)"),
+     ("1 1/2", "1.5"), ("3/2", r"1\frac{1}{2}"), ("0.5", "50%"), ("50", "50%"),
      ("oo", "infinity"), ("5", "The answer is 5, not 4."), ("7", "The answer is 7. To verify, 7 - 3 = 4."),
      ("no solution", "No solution."), ("even", "The function is even."), ("abc", "cba")],
 )  # fmt: skip

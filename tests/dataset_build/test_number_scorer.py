@@ -10,11 +10,49 @@ from dataset_build import ConfigError, Instruction
 from dataset_build.src.scorers.answer_text import listed, stated_answer, visible_answer
 from dataset_build.src.scorers.measured_units import unit_after
 from dataset_build.src.scorers.number import Number, extract_number, final_number
+from dataset_build.src.scorers.number_words import number_in_words
 from dataset_build.src.scorers.numerals import numerals, plain_numbers
+from dataset_build.src.sources.bundled.numerals import in_words
 
 
 def score(reference, text, **options):
     return Number(**options).score(Instruction.create("?", reference=reference), text).value
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("10", "10^6"), ("3", "3 × 10⁸ m/s"), ("10", "3 × 10⁸ m/s"), ("2", "2^3"), ("2", "2**3"), ("5", "minus 5"),
+        ("5", "negative 5"), ("5", "√5"), ("5", "5!"), ("5", r"\boxed{5!}"), ("5", "It is not 5"),
+        ("5", "The answer is not 5."), ("345", "12 345"), ("2.5", "2.5k"), ("1.5", "$1.5M"), ("150", "150万"),
+        ("5000", "3万5千"), ("6", "5 or 6"), ("5", "5 or 6"), ("5", "The answer is 5 or 6."),
+        ("5", "5^n"), ("13", "twelve"),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_number_is_not_the_number(reference, text):
+    assert score(reference, text) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "text"),
+    [
+        ("1000000", "10^6"), ("8", "2**3 apples"), ("300000000", "3 × 10⁸ m/s"), ("0.00012", "1.2×10⁻⁴"),
+        ("-5", "minus 5"), ("-5", "It is negative 5 °C"), ("4", "7 minus 3 = 4"), ("120", "5!"), ("4", "√16"), ("12345", "12 345"),
+        ("12345678", "12 345 678 people"), ("1000000", "1_000_000"), ("2500", "2.5k"), ("1500000", "$1.5M"),
+        ("1500000", "150万"), ("250000", "2.5 lakh"), ("300", "300K"), ("300000", "300K"), ("20", "USD20"),
+        ("20", "Rs.20"), ("20", "US$ 20"), ("13", "13 (7+6)"), ("12", "twelve"), ("205", "Two hundred and five apples."),
+        ("-42", "The answer is minus forty-two."), ("0.5", "0.5 or 50%"), ("6", "It is not 5 but 6."), ("5", "5 m²"),
+        ("24", "2 dozen"), ("5", "The answer is 5!"),
+    ],
+)  # fmt: skip
+def test_numbers_are_what_they_stand_for(reference, text):
+    assert score(reference, text) == 1.0
+
+
+@given(st.integers(1, 999), st.integers(1, 999), st.integers(0, 999))
+def test_a_number_in_words_is_read_back(millions, thousands, rest):
+    spelled = f"{in_words(millions)} million {in_words(thousands)} thousand {in_words(rest)}"
+    assert number_in_words(spelled) == (millions * 10**6 + thousands * 1000 + rest, len(spelled))
 
 
 @pytest.mark.parametrize(

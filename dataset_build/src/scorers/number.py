@@ -13,22 +13,37 @@ is a JSON object is read from its field `answer`.
 """
 
 import re
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import TypeAlias
 
 from dataset_build.src.errors import ConfigError
+from dataset_build.src.exact_arithmetic import exact_value
+from dataset_build.src.expressions import ExpressionError
 from dataset_build.src.records import Instruction
 from dataset_build.src.scorers.answer_phrases import ANNOUNCEMENT
 from dataset_build.src.scorers.answer_text import stated_answer
 from dataset_build.src.scorers.base import Scorer
 from dataset_build.src.scorers.measured_units import Converter, unit_after
+from dataset_build.src.scorers.number_words import number_in_words
 from dataset_build.src.scorers.numerals import Numeral, numerals, plain_numbers
 
 #: An answer this much longer is read from its end only.
 MAX_LENGTH = 4000
 
+#: Words that may follow an answer that is a number in words.
+MOST_WORDS_AFTER = 3
+
 _BOXED = re.compile(r"\\boxed\s*\{")
 #: A number that is named to be ruled out: "not 12 but 13".
-_RULED_OUT = re.compile(r"\b(?:not|isn't|nicht|no\s+es|pas)\s+[-−]?\d[\d.,]*")
+_RULED_OUT = re.compile(
+    r"(?:\b(?:not(?:\s+equal\s+to)?|isn['’]t|nicht|no\s+es|pas)\s+|≠\s?)[-−$€£¥₹]{0,2}\d(?:[\d.,]*\d)?", re.IGNORECASE
+)
+#: Nothing but a power, factorial or root: "10^6".
+_FORMULA = re.compile(r"[\d\s().+*/^!√×÷·−-]{2,60}")
+_OR = re.compile(r"\s*,?\s*(?:or|oder|ou|или|或|或者|또는)\s*", re.IGNORECASE)
+#: How an answer was worked out, after it: "13 (7+6)".
+_WORKING = re.compile(r"(?<=\d)\s*\([^()\n]{0,60}\d\s*[-+*/×÷−]\s*\d[^()\n]{0,60}\)(?=\W*\Z)")
 _CONCLUDES = re.compile(
     r"\W{0,8}(?:so|thus|therefore|hence|in total|overall|finally|in conclusion|rounded|rounding|also|daher|donc)\b",
     re.I,
@@ -48,34 +63,84 @@ def final_number(text: str) -> Numeral | None:
 
 def extract_number(text: str) -> tuple[Numeral, str] | None:
     """Return the number an answer ends with and what is written after it, or None when it has no number."""
-    text = plain_numbers(stated_answer(text)[-MAX_LENGTH:])
+    text = _RULED_OUT.sub(" ", plain_numbers(stated_answer(text)[-MAX_LENGTH:]))
+    for stage in (_formula, _boxed, _announced_number, _computed):
+        is_settled, number = stage(text)
+        if is_settled:
+            return number
+    rest = _WORKING.sub("", text) if "=" not in text else text.rpartition("=")[0]
+    found = numerals(rest)
+    if found:
+        return None if _is_undecided(rest, found[-2:]) else (found[-1], rest[found[-1].end :])
+    spelled = number_in_words(text.strip())
+    if spelled and len(text.strip()[spelled[1] :].split()) <= MOST_WORDS_AFTER:
+        return Numeral(Fraction(spelled[0])), text.strip()[spelled[1] :]
+    return None
+
+
+#: Whether this is where the answer stands, and its number, if it has one, with what follows.
+_Found: TypeAlias = tuple[bool, tuple[Numeral, str] | None]
+
+
+def _formula(text: str) -> _Found:
+    whole = text.strip().strip("$")
+    if not _FORMULA.fullmatch(whole) or not re.search("[!^√]", whole):
+        return False, None
+    return True, _worked_out(whole)
+
+
+def _boxed(text: str) -> _Found:
     boxed = list(_BOXED.finditer(text))
-    if boxed:
-        inside = text[boxed[-1].end() :].partition("}")[0]
-        found = numerals(inside)
-        if found:
-            return found[-1], inside[found[-1].end :] or text[boxed[-1].end() :].partition("}")[2]
+    if not boxed:
+        return False, None
+    inside, _, after = text[boxed[-1].end() :].partition("}")
+    is_formula, number = _formula(inside)
+    found = [] if is_formula else numerals(inside)
+    if found:
+        return True, (found[-1], inside[found[-1].end :] or after)
+    return is_formula, number
+
+
+def _announced_number(text: str) -> _Found:
     for start in (text.rfind("####") + 4, _announced(text)):
         if start > 3:
-            sentence = _RULED_OUT.sub(" ", _SENTENCE_END.split(text[start:].strip(), maxsplit=1)[0])
-            sentence = sentence.rpartition("=")[2]
+            sentence = _SENTENCE_END.split(text[start:].strip(), maxsplit=1)[0].rpartition("=")[2].strip()
             found = numerals(sentence)
             if found:
-                return found[0], sentence[found[0].end :]
-    line, equals, after = text.rpartition("=")
+                return True, None if _is_undecided(sentence, found[:2]) else (found[0], sentence[found[0].end :])
+            spelled = number_in_words(sentence)
+            if spelled:
+                return True, (Numeral(Fraction(spelled[0])), sentence[spelled[1] :])
+    return False, None
+
+
+def _computed(text: str) -> _Found:
+    """Read what follows the last "=", or the conclusion drawn below it."""
+    _, equals, after = text.rpartition("=")
+    if not equals:
+        return False, None
     computed, _, concluded = after.partition("\n")
-    found = numerals(computed) if equals else []
+    found = numerals(computed)
     if found:
-        return _conclusion(found[0].value, concluded.rstrip().rpartition("\n")[2]) or (
-            found[0],
-            computed[found[0].end :],
-        )
-    found = numerals(after) if equals else []
-    if found:
-        return found[0], after[found[0].end :]
-    rest = line if equals else text
-    found = numerals(rest)
-    return (found[-1], rest[found[-1].end :]) if found else None
+        conclusion = _conclusion(found[0].value, concluded.rstrip().rpartition("\n")[2])
+        return True, conclusion or (found[0], computed[found[0].end :])
+    found = numerals(after)
+    return (True, (found[0], after[found[0].end :])) if found else (False, None)
+
+
+def _worked_out(formula: str) -> tuple[Numeral, str] | None:
+    try:
+        return Numeral(exact_value(formula.rstrip(". "))), ""
+    except ExpressionError:
+        return None
+
+
+def _is_undecided(text: str, found: Sequence[Numeral]) -> bool:
+    """Return whether two numbers that are not the same are joined by "or"."""
+    if len(found) < 2 or not _OR.fullmatch(text[found[0].end : found[1].start]):
+        return False
+    one, other = (number.value * number.scale / (100 if number.percent else 1) for number in found)
+    return abs(one - other) > abs(one) / 100
 
 
 def _conclusion(computed: Fraction, text: str) -> tuple[Numeral, str] | None:
