@@ -88,7 +88,8 @@ def print_result(result: "BuildResult") -> None:
         _say(f"USD {result.lost_tries_usd:.4g} more may have been charged for answers that were lost on their way.")
     if result.lost_usd:
         _say(f"At most USD {result.lost_usd:.4g} was lost with calls in flight when a run ended; it counts as spent.")
-    cost = sum(one.cost_sum for one in (*summary.experts.values(), *summary.judging.values()))
+    cost = sum(expert.cost_sum for expert in summary.experts.values())
+    cost += sum(cell.cost_sum for cell in summary.judging.values())
     if cost >= WORTH_TELLING_USD and (len(summary.categories) > 1 or summary.judging):
         _print("Cost, USD", *_costs(summary))
     if result.abilities is not None and result.abilities.agreement:
@@ -194,18 +195,19 @@ def _listed(names: Sequence[str]) -> str:
 
 def _print(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from dataset_build.src.console import terminal
 
     table = Table(title=title)
     for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(Text(name), justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # as it is: `judge:one:x` is no picture and `[a]` no colour
     terminal().print(table)
 
 
 def _say(line: str) -> None:
     from dataset_build.src.console import terminal
 
-    terminal().print(line, highlight=False)
+    terminal().print(line, highlight=False, markup=False, emoji=False)

@@ -15,6 +15,8 @@ from dataset_build.src.dataset_summary import DatasetSummary, ExpertSummary
 from dataset_build.src.records import SPLITS
 
 FORMAT_VERSION = 1
+#: In the costs, what stands for a category where a judge or a tagger was asked.
+JUDGING = "(judging)"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -59,6 +61,10 @@ def dataset_facts(
                 for category, cell in sorted(expert.by_category.items())
             }
             for name, expert in sorted(summary.experts.items())
+        }
+        | {
+            name: {JUDGING: {"calls": cell.calls, "usd": cell.cost_sum}}
+            for name, cell in sorted(summary.judging.items())
         },
         "labels": {
             "compared": summary.compared,

@@ -109,6 +109,7 @@ class DatasetSummary:
         nobody_right: Those of them where every score is 0.
         all_equal: Those of them where all scores are the same.
         unscored: (metric, why) -> answers without a score: no reference, or the scorer could not judge them.
+        judging: Who was asked for verdicts or abilities -> calls and what they cost.
         agreement: How the scores and those by further metrics go together.
         content_hash: Of everything that two builds of the same configuration agree on.
     """
@@ -124,6 +125,7 @@ class DatasetSummary:
     nobody_right: int = 0
     all_equal: int = 0
     unscored: Counter[tuple[str, str]] = field(default_factory=Counter)
+    judging: dict[str, CategoryCell] = field(default_factory=dict)
     agreement: MetricAgreement = field(default_factory=lambda: MetricAgreement(["score"]))
     content_hash: str = ""
 

@@ -25,6 +25,7 @@ class BuildProgress:
         total: Responses the finished dataset will have.
         done: How many of them were there before.
         budget_usd: What may be spent, for the line; None means no cap.
+        spent_usd: What was spent before.
         noun: What is counted.
         lines: How many lines to write where there is no terminal.
         is_shown: False keeps silent.
@@ -39,12 +40,13 @@ class BuildProgress:
         is_shown: bool = True,
         stream: TextIO | None = None,
         budget_usd: float | None = None,
+        spent_usd: float = 0.0,
         noun: str = "responses to collect",
         lines: int = LINES,
     ) -> None:
         self.total = total
         self.done = done
-        self.cost = 0.0
+        self.cost = spent_usd
         self.errors: Counter[str] = Counter()
         self._before = done
         self._budget = "" if budget_usd is None else f" of {budget_usd:g}"
@@ -111,7 +113,8 @@ class BuildProgress:
         rate = (self.done - self._before) / elapsed if elapsed > 0 else 0.0
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in self.errors.most_common(4))
         errors = f", errors: {kinds}" if kinds else ""
-        cost = f", USD {self.cost:.4g}{self._budget}" if self._noun == "responses" else ""
+        has_cost = self._noun == "responses" or self._budget
+        cost = f", USD {self.cost:.4g}{self._budget}" if has_cost else ""
         return f"{self.done:,} of {self.total:,} {self._noun}, {rate:,.0f}/s, {elapsed:,.0f} s{cost}{errors}"
 
     def _say(self, line: str) -> None:

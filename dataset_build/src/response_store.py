@@ -437,6 +437,15 @@ class ResponseStore:
             ).fetchone()
         return found is not None
 
+    def costs_of(self, prefix: str) -> dict[str, tuple[int, float]]:
+        """Return the calls, failed ones included, and the USD of each expert whose name begins so."""
+        with self._translated():
+            rows = self._connection.execute(
+                "SELECT expert, count(*), total(cost) FROM responses WHERE substr(expert, 1, ?) = ? GROUP BY expert",
+                (len(prefix), prefix),
+            ).fetchall()
+        return {expert: (calls, usd) for expert, calls, usd in rows}
+
     def mean_usd(self, expert: str, request: str) -> float | None:
         """Return the mean cost of an expert's answers; None where there is none."""
         with self._translated():

@@ -192,3 +192,11 @@ def test_a_dataset_of_which_a_file_is_gone_or_cut_is_not_paid_for_again(tmp_path
     file.write_bytes(whole)
     build(continued)
     assert calls() == 40
+
+
+def test_the_progress_of_a_resumed_build_starts_from_what_is_spent(tmp_path, calls, capsys):
+    interrupted(tmp_path, job(tmp_path, 40), after=24)
+    with pytest.raises(EarlyStopError):
+        build(job(tmp_path, 40, budget_usd=1.4), show_progress=True)
+    said = capsys.readouterr().err
+    assert "USD 1.28 of 1.4" in said

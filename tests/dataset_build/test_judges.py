@@ -261,10 +261,14 @@ def test_a_judge_is_within_the_budget_and_resumes(make, verdicts):
     with pytest.raises(EarlyStopError, match="budget of USD 0.2 is met"):
         build(make({"one": priced}, budget_usd=0.2))
     assert verdicts() == 20
-    _, frame, means = scores(make({"one": priced}, budget_usd=0.4))
+    config = make({"one": priced}, budget_usd=0.4)
+    _, frame, means = scores(config)
     assert verdicts() == 39
     assert means["anna"] == pytest.approx(8 / 9)
     assert frame["cost"].sum() == 0.0  # what judges cost is not the experts'
+    costs = read_dataset_json(config.output)["costs"]
+    assert costs["judge:one:honest"] == {"(judging)": {"calls": 39, "usd": pytest.approx(0.39)}}
+    assert "judge:one:honest" not in costs["anna"]
 
 
 def test_a_partial_build_says_which_answers_were_not_judged(make):
