@@ -225,6 +225,7 @@ class _Ingredients:
             names = {column.name for column in columns}
             columns += [column for column in existing.experts if column.name not in names]
         store.set_outdated_aside(self.instructions)
+        store.hand_on(self.instructions)
         if not self._config.overwrite:
             refuse_to_drop(self.instructions, columns, store, self._config.output, existing)
         warn(self._config, self.instructions, columns, self.evaluator, self._asked(), existing, is_resumed=is_resumed)

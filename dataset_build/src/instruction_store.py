@@ -113,12 +113,18 @@ class InstructionStore:
 
     def unknown_of(self, text: str) -> list[Instruction]:
         """Return the instructions of this text that are not marked as known, in order."""
+        rows = self._unknown(_COLUMNS, text_key(text))
+        return [one for one in map(_instruction, rows) if one.text == text]
+
+    def unknown_with(self, key: int) -> list[str]:
+        """Return the ids of instructions whose text has this `text_key` and that are not marked as known, in order."""
+        return [_decoded(row[0]) for row in self._unknown("id", key)]
+
+    def _unknown(self, columns: str, key: int) -> list[tuple[Any, ...]]:
         self._connection.execute("CREATE INDEX IF NOT EXISTS unknown ON instructions (text_key) WHERE NOT is_known")
-        rows = self._connection.execute(
-            f"SELECT {_COLUMNS} FROM instructions WHERE text_key = ? AND NOT is_known ORDER BY position",
-            (text_key(text),),
-        )
-        return [one for one in map(_instruction, rows.fetchall()) if one.text == text]
+        return self._connection.execute(
+            f"SELECT {columns} FROM instructions WHERE text_key = ? AND NOT is_known ORDER BY position", (key,)
+        ).fetchall()
 
     def rename(self, instruction: Instruction, like: Instruction) -> None:
         """Give an instruction that is here the id and the source of another one, as which it is known."""

@@ -318,6 +318,38 @@ class ResponseStore:
             )  # fmt: skip
         return outdated
 
+    def hand_on(self, instructions: InstructionStore) -> int:
+        """Give responses to instructions that are gone to those that have their text now.
+
+        So neither a renamed source nor a corrected reference, which make another id, costs an answer.
+
+        Returns:
+            How many instructions took some over.
+        """
+        execute = self._connection.execute
+        heirs_of: dict[tuple[str, int], list[str]] = {}
+        with self._translated():
+            rows = "SELECT DISTINCT instruction_id, asked FROM responses WHERE asked IS NOT NULL"
+            for key, asked in execute(f"{rows} AND instr(instruction_id, char(31)) = 0"):
+                if key not in instructions and (heirs := instructions.unknown_with(asked)):
+                    heirs_of[key, asked] = [storable(heir) for heir in heirs]
+        these = "WHERE instruction_id = ? AND asked = ?"
+        columns = ", ".join(("expert", "request", *_OUTCOME))
+        with self._transaction():
+            for (key, asked), heirs in heirs_of.items():
+                for heir in heirs:  # what was spent stays with the first rows
+                    copy = f"SELECT ?, {columns} FROM responses {these}"
+                    execute(f"INSERT OR IGNORE INTO responses (instruction_id, {columns}) {copy}", (heir, key, asked))
+                aside = f"UPDATE OR REPLACE responses SET instruction_id = ? {these}"
+                execute(aside, (_aside(key, asked), key, asked))
+        count = len({heir for heirs in heirs_of.values() for heir in heirs})
+        if count:
+            logger.warning(
+                "%s: %s instructions have another id now (a renamed source, a corrected reference), and keep the "
+                "answers to their text", self.path, f"{count:,}",
+            )  # fmt: skip
+        return count
+
     def copy_to(self, path: Path) -> None:
         """Write a journal of the same content to a path where there is none."""
         with self._translated():

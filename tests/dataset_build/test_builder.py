@@ -379,6 +379,20 @@ def closed_pipe():
     return write
 
 
+def test_an_unfinished_build_goes_on_with_a_renamed_source_and_a_corrected_reference(tmp_path, plugin, caplog):
+    output, source = tmp_path / "data", questions(tmp_path / "q.csv", 5)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("dataset_build.src.building._write", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            main(arguments(source, output, "--quiet", experts="last"))
+    corrected = pd.read_csv(source, dtype=str).replace({"answer": {"3": "4"}})
+    corrected.to_csv(tmp_path / "renamed.csv", index=False)
+    assert main(arguments(tmp_path / "renamed.csv", output, "--quiet", experts="last")) == 0
+    assert sorted(read_table(output)["score"]) == [0.0, 1.0, 1.0, 1.0, 1.0]
+    assert plugin.stat().st_size == 5
+    assert "5 instructions have another id now" in caplog.text
+
+
 def test_a_build_goes_on_when_nobody_reads_what_it_says(tmp_path, plugin):
     source, output = questions(tmp_path / "q.csv", 10), tmp_path / "data"
     gone = closed_pipe()

@@ -322,3 +322,27 @@ def test_responses_of_an_older_journal_belong_to_the_texts_of_its_first_resumpti
         assert store.is_answered("i0", "e", "r")
         assert store.set_outdated_aside(asked("1st")) == 1
         assert not store.is_answered("i0", "e", "r")
+
+
+def test_what_has_another_id_now_keeps_the_answers_to_its_text_and_nothing_is_spent_twice(path, caplog):
+    old, new = (
+        [Instruction(f"{n}", f"text {n}") for n in range(4)],
+        [Instruction(f"new {n}", f"text {n}") for n in (1, 2)],
+    )
+    with ResponseStore(path) as store:
+        keys = InstructionStore(old).text_keys([one.id for one in old])
+        store.put_all([("r", Response(one.id, "e", text=f"to {one.id}", cost=1.0)) for one in old], keys)
+        store.put("r", Response("new 2", "e", text="its own", cost=1.0))
+        store.put("r", Response("unknown text", "e", text="x", cost=1.0))
+        for _ in range(2):
+            now = InstructionStore([old[0], *new])
+            assert store.set_outdated_aside(now) == 0
+            store.hand_on(now)
+        found = {key: store.of_instruction(key).get(("e", "r")) for key in ("0", "1", "2", "3", "new 1", "new 2")}
+        texts = {key: response.text for key, response in found.items() if response is not None}
+        assert texts == {"0": "to 0", "3": "to 3", "new 1": "to 1", "new 2": "its own"}
+        assert found["new 1"].cost == 1.0
+        assert store.spent_usd == 6.0
+        store.set_outdated_aside(InstructionStore(old))
+        assert store.of_instruction("1")["e", "r"].text == "to 1"
+    assert caplog.text.count("2 instructions have another id now") == 1
