@@ -30,6 +30,7 @@ from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
 from dataset_build.src.experts.base import Expert
 from dataset_build.src.forewarning import refuse_to_drop, warn
+from dataset_build.src.hub import hub_left_alone
 from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.judging.asking import Judged, ask_judges, open_book
 from dataset_build.src.judging.audit import JudgeAudit
@@ -128,7 +129,7 @@ def build(
 
 def plan_build(config: BuildConfig) -> BuildPlan:
     """Return what `build` would ask and what that may cost, without a call and without writing anything."""
-    with _Ingredients(config) as ingredients, TemporaryDirectory() as scratch:
+    with hub_left_alone(), _Ingredients(config) as ingredients, TemporaryDirectory() as scratch:
         output, journal = config.output, Path(scratch) / JOURNAL_NAME
         if (output / JOURNAL_NAME).is_file():
             with ResponseStore(output / JOURNAL_NAME) as earlier:
@@ -147,7 +148,7 @@ def _plan(
 ) -> BuildPlan:
     plan = make_plan(ingredients.instructions, ingredients.experts, store, timeout_s=config.timeout_s)
     judged = Judged(ingredients.panel, ingredients.evaluator, ingredients.instructions, columns, store)
-    plan.experts.extend(plan_judging(judged, timeout_s=config.timeout_s))
+    plan.experts.extend(plan_judging(judged, ingredients.experts, timeout_s=config.timeout_s))
     plan.experts.extend(ingredients.tagging.plan(ingredients.instructions, store, timeout_s=config.timeout_s))
     return replace(plan, renamed=ingredients.reuse.renamed, inherited=ingredients.reuse.inherited)
 

@@ -7,7 +7,9 @@ seen to hold `from_pretrained` for over nine minutes.
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from dataset_build.src.errors import ConfigError, ToolkitError
@@ -16,6 +18,22 @@ T = TypeVar("T")
 
 #: Seconds a hub call may take; a command that cannot reach the hub then ends within ten.
 HUB_TIMEOUT_S = 8.0
+_IS_LEFT_ALONE: ContextVar[bool] = ContextVar("is_left_alone", default=False)
+
+
+@contextmanager
+def hub_left_alone() -> Iterator[None]:
+    """Have models that are not on this machine taken for granted, instead of looked up: a dry run asks nobody."""
+    token = _IS_LEFT_ALONE.set(True)
+    try:
+        yield
+    finally:
+        _IS_LEFT_ALONE.reset(token)
+
+
+def is_hub_left_alone() -> bool:
+    """Return whether this is inside of `hub_left_alone`."""
+    return _IS_LEFT_ALONE.get()
 
 
 def call_hub(what: str, function: Callable[[], T], *, timeout_s: float = HUB_TIMEOUT_S) -> T:

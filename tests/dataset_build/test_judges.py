@@ -382,3 +382,16 @@ def test_a_refused_schema_costs_one_request(make, monkeypatch):
         config = make({"one": {"experts": [endpoint]}}, experts=("anna",), concurrency=1)
         assert scores(config)[2] == {"anna": 1.0}
     assert seen.count(True) == 1
+
+
+def test_a_dry_run_takes_answers_that_are_not_there_for_no_longer_than_they_may_be(make, verdicts):
+    priced = judge("honest")
+    priced["experts"][0]["price"] = {"prompt_per_million": 1.0}
+
+    def most_usd(max_tokens):
+        answering = {"provider": "openai_compatible", "base_url": "http://127.0.0.1:9", "model": "m", "name": "anna"}
+        config = make({"one": priced}, experts=[{**answering, "max_tokens": max_tokens}])
+        (plan,) = [one for one in plan_build(config).experts if one.name == "judge:one:honest"]
+        return plan.most_usd
+
+    assert 0.0 < 10 * most_usd(16) < most_usd(None) == most_usd(1_000_000)

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataset_build.src.building import plan_build
+from dataset_build.src.config import BuildConfig
 from dataset_build.src.experts.echo import EchoExpert
 from dataset_build.src.instruction_store import PAGE, InstructionStore
 from dataset_build.src.planning import make_plan
@@ -88,3 +90,20 @@ def test_no_call_within_its_bounds_costs_more_than_the_most_it_was_said_to(price
     bound = price.at_most(CallEstimate(10, 16, 100))
     assert bound is not None
     assert price.of_tokens(read, written, cached) <= bound * (1 + 1e-12) + 1e-12
+
+
+def test_a_dry_run_asks_no_hub_for_a_local_model(tmp_path, monkeypatch, caplog):
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("dataset_build.src.experts.model_place.call_hub", lambda *_: pytest.fail("asked the hub"))
+    model = {"provider": "transformers_local", "name": "local", "model": "nobody/has-this", "max_new_tokens": 7}
+    price = {"completion_per_million": 1e6}
+    (tmp_path / "q.jsonl").write_text('{"instruction": "one"}\n{"instruction": "two"}\n')
+    config = BuildConfig(
+        sources=[{"source": "file", "path": str(tmp_path / "q.jsonl")}],
+        experts=[{**model, "price": price}],
+        output=tmp_path / "data",
+    )
+    (expert,) = plan_build(config).experts
+    assert (expert.to_ask, expert.most_usd) == (2, pytest.approx(14.0))
+    assert "nobody/has-this is not on this machine" in caplog.text

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from dataset_build.src.errors import ConfigError, MissingDependencyError
-from dataset_build.src.hub import call_hub
+from dataset_build.src.hub import call_hub, is_hub_left_alone
+
+logger = logging.getLogger(__name__)
 
 #: Class names of models that write text and have no encoder.
 WRITERS = ("CausalLM", "LMHead", "ConditionalGeneration")
@@ -38,7 +41,8 @@ class ModelPlace:
 def find_model(model: str, revision: str | None = None) -> ModelPlace:
     """Return where `model` is, having read its configuration but no weights.
 
-    A hub id is looked up in the local cache first; the hub is asked only for what is not there.
+    A hub id is looked up in the local cache first; the hub is asked only for what is not there. Where it is to be left
+    alone, that is taken for granted.
 
     Raises:
         ConfigError: there is no such model, the hub cannot be reached, or the model cannot write text.
@@ -60,13 +64,19 @@ def find_model(model: str, revision: str | None = None) -> ModelPlace:
     elif model.startswith(("/", ".", "~")) or model.count("/") > 1:
         raise ConfigError(f"No such model folder: {model}. Give a folder that holds a config.json, or a hub id.")
     else:
-        config = Path(_config_of_hub(model, revision))
+        found = _config_of_hub(model, revision)
         place = ModelPlace(model, revision, False, f"{model}@{revision or 'main'}")
+        if found is None:
+            logger.warning(
+                "The model %s is not on this machine; a dry run does not look whether the hub has it.", model
+            )
+            return place
+        config = Path(found)
     _check_writes_text(config, model)
     return place
 
 
-def _config_of_hub(model: str, revision: str | None) -> str:
+def _config_of_hub(model: str, revision: str | None) -> str | None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -78,6 +88,8 @@ def _config_of_hub(model: str, revision: str | None) -> str:
         raise ConfigError(
             f"No model {model!r}: {problem}. Give a folder that holds a config.json, or a hub id."
         ) from None
+    if is_hub_left_alone():
+        return None
     return str(call_hub(f"model {model!r}", lambda: hf_hub_download(model, "config.json", revision=revision)))
 
 
