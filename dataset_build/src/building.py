@@ -32,6 +32,7 @@ from dataset_build.src.experts.base import Expert
 from dataset_build.src.forewarning import refuse_to_drop, warn
 from dataset_build.src.hub import hub_left_alone
 from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.journal_file import DiskFullError
 from dataset_build.src.judging.asking import Judged, ask_judges, open_book
 from dataset_build.src.judging.audit import JudgeAudit
 from dataset_build.src.judging.judgements import JUDGEMENTS, read_judgements, write_judgements
@@ -42,7 +43,7 @@ from dataset_build.src.options import names_secret
 from dataset_build.src.planning import BuildPlan, make_plan
 from dataset_build.src.progress import BuildProgress
 from dataset_build.src.querying import count_answered
-from dataset_build.src.response_store import JOURNAL_NAME, DiskFullError, ResponseStore, request_key
+from dataset_build.src.response_store import JOURNAL_NAME, ResponseStore, request_key
 from dataset_build.src.tagging import AbilitySummary, Tagging
 
 #: Options that say how a build runs, not what it makes.

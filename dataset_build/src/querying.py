@@ -20,6 +20,7 @@ from dataset_build.src.errors import EarlyStopError, ExpertError, ToolkitError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
 from dataset_build.src.instruction_store import PAGE, InstructionStore
 from dataset_build.src.interrupts import interruptions
+from dataset_build.src.journal_file import DiskFullError
 from dataset_build.src.limits import (
     CIRCUIT_OPEN,
     FATAL,
@@ -31,7 +32,7 @@ from dataset_build.src.limits import (
 )
 from dataset_build.src.question_round import Round
 from dataset_build.src.records import Instruction, Response
-from dataset_build.src.response_store import DiskFullError, ResponseStore, request_key
+from dataset_build.src.response_store import ResponseStore, request_key
 from dataset_build.src.workers import Job, WorkerPool, available_cores, run_together
 
 #: Seconds that calls in flight get to finish after an interrupt; a second interrupt drops them at once.

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from dataset_build.src.errors import ConfigError, DataError
 from dataset_build.src.experts.echo import EchoExpert
 from dataset_build.src.instruction_store import InstructionStore
+from dataset_build.src.journal_file import DiskFullError
 from dataset_build.src.records import Instruction, Response
-from dataset_build.src.response_store import DiskFullError, ResponseStore, request_key, storable
+from dataset_build.src.response_store import ResponseStore, request_key, storable
 
 ROOT = Path(__file__).resolve().parents[2]
 
