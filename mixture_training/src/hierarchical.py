@@ -20,7 +20,7 @@ from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassi
 #: Scores at the expert's overall mean that each category's mean starts from.
 _PRIOR_SCORES = 5.0
 #: Parts of train that category probabilities are made for by a head that saw the others.
-_FOLDS = 5
+_FOLDS = 3
 
 
 class HierarchicalClassifier(VectorClassifier):

@@ -15,7 +15,7 @@ from mixture_training.src.training_data import FloatArray
 from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
 #: Penalties tried, for unit vectors.
-ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 4, 25))
+ALPHAS = tuple(float(alpha) for alpha in np.logspace(-2, 4, 13))
 
 
 class LinearClassifier(VectorClassifier):

@@ -20,8 +20,9 @@ from mixture_training.src.classifier import Prediction, classifiers
 from mixture_training.src.encoders.base import Embeddings, Encoder
 from mixture_training.src.encoders.cache import encode_cached
 from mixture_training.src.encoders.factory import load_encoder, make_encoder, part_names, save_encoder
+from mixture_training.src.hierarchical import HierarchicalClassifier, left_out_categories
 from mixture_training.src.training_data import FloatArray, TrainingData
-from mixture_training.src.vector_classifier import Encoded, VectorClassifier
+from mixture_training.src.vector_classifier import Encoded, Heads, VectorClassifier
 
 logger = logging.getLogger(__name__)
 
@@ -128,11 +129,14 @@ def out_of_fold(
                 Encoded(np.concatenate(side, axis=1), rows)
                 for side, rows in zip(zip(*vectors, strict=True), (learned, judged), strict=True)
             )
-            nothing = Encoded(seen.vectors[:0], learned.take([]))
+            nothing, heads = Encoded(seen.vectors[:0], learned.take([])), Heads.fit(seen)
+            if any(candidate.kind == HierarchicalClassifier.kind for candidate in group):
+                seen = replace(seen, categories=left_out_categories(seen.vectors, learned, seed=seed))
             for candidate in group:
                 started = time.perf_counter()
                 try:
-                    prediction = candidate.make(seed).fit_vectors(seen, nothing).predict_vectors(unseen.vectors)
+                    fitted = candidate.make(seed).fit_vectors(seen, nothing, heads=heads)
+                    prediction = fitted.predict_vectors(unseen.vectors)
                 except ConfigError as problem:
                     logger.warning("%s is left out: %s", candidate, problem)
                     del scores[candidate]
@@ -238,10 +242,10 @@ class Stack:
         for name, group in _by_encoder([candidate for candidate, weight in weights.items() if weight > 0.0]):
             encoders[name] = encoder = make_encoder(name).fit(train.texts)
             encoded = [Encoded(encode_cached(encoder, rows.texts), rows) for rows in (train, validation)]
-            members += [
-                (weights[candidate], candidate, candidate.make(seed).fit_vectors(*encoded).with_encoder(encoder))
-                for candidate in group
-            ]
+            heads = Heads.fit(encoded[0])
+            for candidate in group:
+                classifier = candidate.make(seed).fit_vectors(*encoded, heads=heads).with_encoder(encoder)
+                members.append((weights[candidate], candidate, classifier))
         return cls(members, encoders)
 
     def encode(self, texts: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:

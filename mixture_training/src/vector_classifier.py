@@ -35,8 +35,8 @@ class Encoded:
     Attributes:
         vectors: (n, d).
         data: The n rows they belong to.
-        categories: (n, C), probabilities of the categories by a head that had not seen the row; only given where a
-            classifier asks for them with `needs_categories`.
+        categories: (n, C), probabilities of the categories by a head that had not seen the row; None where they are
+            not known yet.
     """
 
     vectors: Embeddings
@@ -45,6 +45,19 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.data)
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What tells categories and abilities from vectors; the same for every classifier that reads them."""
+
+    categories: CategoryHead
+    abilities: AbilityHead
+
+    @classmethod
+    def fit(cls, train: Encoded) -> "Heads":
+        """Return the heads that learned from `train`."""
+        return cls(CategoryHead.fit(train.vectors, train.data), AbilityHead.fit(train.vectors, train.data))
 
 
 class VectorClassifier(Classifier):
@@ -69,13 +82,19 @@ class VectorClassifier(Classifier):
         self._encoder = encoder
         return self
 
-    def fit_vectors(self, train: Encoded, validation: Encoded) -> Self:
-        """Learn from vectors; `predict` needs `with_encoder` too."""
+    def fit_vectors(self, train: Encoded, validation: Encoded, *, heads: Heads | None = None) -> Self:
+        """Learn from vectors; `predict` needs `with_encoder` too.
+
+        Args:
+            train: What to learn from.
+            validation: For early stopping and choices; may be empty.
+            heads: Those for categories and abilities, where they are fitted already.
+        """
         check_learnable(train.data)
+        heads = heads or Heads.fit(train)
         self.experts_ = train.data.experts
-        self.category_names_, self.ability_names_ = train.data.category_names, train.data.ability_names
-        self._categories = CategoryHead.fit(train.vectors, train.data)
-        self._abilities = AbilityHead.fit(train.vectors, train.data)
+        self._categories, self._abilities = heads.categories, heads.abilities
+        self.category_names_, self.ability_names_ = heads.categories.names, heads.abilities.names
         self._fit_scores(train, validation)
         return self
 
