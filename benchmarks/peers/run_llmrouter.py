@@ -47,7 +47,7 @@ ROUTERS: dict[str, tuple[str, str, str, dict[str, Any], dict[str, list[Any]]]] =
             "batch_size": 32,
             "alpha": 0.0001,
         },
-        {"epochs": [10, 100], "alpha": [0.0001, 0.01]},
+        {"epochs": [10, 100]},
     ),
     "mfrouter": (
         "MFRouter",
