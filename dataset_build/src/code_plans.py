@@ -7,13 +7,26 @@ Understood are assert statements (as in MBPP), a function `check(candidate)` (as
 import ast
 import builtins
 import json
-from collections.abc import Iterable, Sequence
+import re
+import sys
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dataset_build.src.code_answers import free_names, parsed
 from dataset_build.src.errors import DataError
 
+#: What tests use of the standard library without importing it; an answer's own would make the comparison its own.
+_TRUSTED = {
+    "isclose": "math",
+    "Counter": "collections",
+    "defaultdict": "collections",
+    "deque": "collections",
+    "OrderedDict": "collections",
+    "Decimal": "decimal",
+    "Fraction": "fractions",
+}
+_PATCHES = re.compile(r"\bpatch\b|\bmonkeypatch\b|\bsys\.stdin\b|\bbuiltins\.\w+ *=")
 _SAME = '''
 def _same(given, expected):
     """Equal, a tuple like a list, a float to a millionth."""
@@ -41,12 +54,16 @@ class Plan:
         count: How many there are.
         names: What it takes from the answer.
         entry_point: The function that is tested, where one is named or can be told.
+        builtins: Builtins it uses that mean something else for objects of the answer.
+        patches: Whether it changes modules or the standard input, which the answer does not share.
     """
 
     source: str
     count: int
     names: tuple[str, ...]
     entry_point: str | None
+    builtins: tuple[str, ...] = ()
+    patches: bool = False
 
 
 def plan_tests(
@@ -186,9 +203,10 @@ def _expanded(statements: Iterable[ast.stmt], entry_point: str | None) -> tuple[
             found.append(_body(f"{node.name}()"))
         elif isinstance(node, ast.ClassDef) and _is_case(node):
             shared.append(node)
-            methods = [inner for inner in node.body if isinstance(inner, ast.FunctionDef)]
+            methods = [inner for inner in node.body if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)]
             tests = [method.name for method in methods if method.name.startswith("test")]
-            found += [_body(f"{node.name}({test!r}).debug()") for test in tests]
+            shared += _body("import unittest as _unittest")  # a suite of one also sets up the class
+            found += [_body(f"_unittest.TestSuite(({node.name}({test!r}),)).debug()") for test in tests]
         elif _checks(node) and not isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append([node])
         elif not _runs_a_suite(node):
@@ -226,9 +244,33 @@ def _plan(source: str, count: int, entry_point: str | None, bodies: list[list[as
     if tree is None:
         raise DataError("the tests cannot be put together")
     names = free_names(tree)
+    modules = _modules(tree, names - {entry_point})
+    source = "\n".join([*(f"import {name}" for name in sorted(modules)), *_trusted(names - {entry_point}), source])
+    names -= modules | set(_TRUSTED) - {entry_point}
     if entry_point is None:
         entry_point = _called(bodies, names)
-    return Plan(source, count, tuple(sorted(names | ({entry_point} if entry_point else set()))), entry_point)
+    return Plan(
+        source,
+        count,
+        tuple(sorted(names | ({entry_point} if entry_point else set()))),
+        entry_point,
+        ("type",) if re.search(r"\btype\(", source) else (),
+        _PATCHES.search(source) is not None,
+    )
+
+
+def _modules(tree: ast.Module, names: Collection[str | None]) -> set[str]:
+    """Return the modules of the standard library that are used like ones and not imported: `math.isclose(…)`."""
+    used: dict[str, set[bool]] = {}
+    holders = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            used.setdefault(node.id, set()).add(id(node) in holders)
+    return {name for name in used if name in names and name in sys.stdlib_module_names and used[name] == {True}}
+
+
+def _trusted(names: Collection[str | None]) -> list[str]:
+    return [f"from {module} import {name}" for name, module in _TRUSTED.items() if name in names]
 
 
 def _called(bodies: list[list[ast.stmt]], names: set[str]) -> str | None:

@@ -51,7 +51,7 @@ def run_plan(jail: Jail, program: str, plan: Plan, *, seconds: float, limits: Li
     """
     program = _with_method(program, plan.entry_point)
     failures: list[str | None] = []
-    lost = 0
+    lost = unsure = 0
     while len(failures) < plan.count and lost < MOST_LOST:
         first = len(failures)
         left = (plan.count - first) * seconds + START_UP_S
@@ -63,11 +63,19 @@ def run_plan(jail: Jail, program: str, plan: Plan, *, seconds: float, limits: Li
             if "tests" in line:
                 raise DataError(f"the tests do not run: {line['tests']}")
             failures.append(str(line["reason"]) if line["reason"] is not None else None)
+            unsure += bool(line.get("unsure"))
         if len(failures) < plan.count:
             lost += 1
             if not last or not last[-1].get("over"):  # the tests' own process was killed in a test
                 failures.append("the comparison ran over its limits")
-    return failures[: plan.count] + ["not run: too many tests ended the program"] * (plan.count - len(failures))
+    failures = failures[: plan.count] + ["not run: too many tests ended the program"] * (plan.count - len(failures))
+    failed = plan.count - failures.count(None)
+    if failed and plan.patches:
+        raise DataError("they change what the answer, which runs in another process, does not see")
+    if unsure and (failed == unsure or failed < plan.count):
+        why = next(why for why in failures if why is not None)
+        raise DataError(f"they ask what only the answer's own process could say ({why})")
+    return failures
 
 
 def _run_pair(
@@ -78,7 +86,7 @@ def _run_pair(
     to_tests, from_answer = os.pipe()
     nothing = os.open(os.devnull, os.O_RDONLY)
     ends = [to_answer, from_tests, to_tests, from_answer, nothing]
-    told = json.dumps({"names": list(plan.names), "count": plan.count})
+    told = json.dumps({"names": list(plan.names), "count": plan.count, "builtins": list(plan.builtins)})
     try:
         answer = jail.start(
             {_HARNESS: harness, "answer.py": program},

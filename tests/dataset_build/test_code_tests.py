@@ -202,9 +202,72 @@ def test_values_of_all_kinds_pass_between_the_two_processes(scorer: CodeTests, t
     assert score(scorer, answer, {"tests": [test], "entry_point": "f"}) == Score(1.0, "code_tests")
 
 
-def test_objects_of_the_answers_own_classes_are_never_equal(scorer: CodeTests) -> None:
-    answer = "class P:\n    def __eq__(self, other): return True"
-    assert score(scorer, answer, {"tests": ["assert P() == P()"]}).value == 0.0
+DATACLASS = "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int\n"
+ERRORS = "class E(ValueError): pass\nclass F(E): pass\ndef f(): raise F('why')"
+MONEY = "class M:\n    def __init__(self, x): self.x = x\n    def __add__(self, o): return M(self.x + o.x)"
+
+
+@pytest.mark.parametrize(
+    ("test", "answer"),
+    [
+        ("assert f() == P(1) and f() != P(2)", f"{DATACLASS}def f(): return P(1)"),
+        ("assert repr(f()) == 'P(x=1)'", f"{DATACLASS}def f(): return P(1)"),
+        ("assert isinstance(f(), P) and type(f()) == P", f"{DATACLASS}def f(): return P(1)"),
+        ("assert (M(1) + M(2)).x == 3", MONEY),
+        ("try:\n    f()\n    raise RuntimeError\nexcept E as e:\n    assert str(e) == 'why'", ERRORS),
+        ("try:\n    f()\n    raise RuntimeError\nexcept ValueError as e:\n    assert str(e) == 'why'", ERRORS),
+        ("try:\n    f()\nexcept Exception as e:\n    assert str(e) == 'x'", "def f(): raise Exception('x')"),
+        ("import datetime as d\nassert f() == [d.date(2020, 1, 2), d.timedelta(1.5), d.datetime(2020, 1, 2, 3)]",
+         "import datetime as d\ndef f(): return [d.date(2020, 1, 2), d.timedelta(1.5), d.datetime(2020, 1, 2, 3)]"),
+        ("import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n    f()\n"
+         "assert out.getvalue() == 'hi\\n'", "def f(): print('hi')"),
+        ("import asyncio\nassert asyncio.run(f(2)) == 4", "async def f(x): return 2 * x"),
+        ("r = [1]\ng = [r]\nf(g)\nassert r == [1, 9] and g == [r] and g[0] is r", "def f(g): g[0].append(9)"),
+        ("a, b = [2], [1]\ng = [a, b]\nf(g)\nassert a == [2] and g[1] is a", "def f(g): g.sort()"),
+        ("d = {'k': {'n': 1}}\ninner = d['k']\nf(d)\nassert inner == {'n': 2}", "def f(d): d['k']['n'] += 1"),
+        ("f()\nassert X == [1] and n == 1", "X = []\nn = 0\ndef f():\n    global n\n    n += 1\n    X.append(n)"),
+        ("X.append(5)\nassert f() == [5]", "X = []\ndef f(): return X"),
+        ("assert math.isclose(f(1), 3.0)", "def f(x): return 3.0"),
+        ("import unittest\nclass T(unittest.TestCase):\n    @classmethod\n    def setUpClass(cls): cls.v = 1\n"
+         "    def test_a(self): self.assertEqual(f(self.v), 1)", "def f(x): return x"),
+        ("import unittest\nclass T(unittest.IsolatedAsyncioTestCase):\n"
+         "    async def test_a(self): self.assertEqual(await f(1), 1)", "async def f(x): return x"),
+    ],
+)  # fmt: skip
+def test_what_a_test_would_see_in_one_process_it_sees_in_two(scorer: CodeTests, test: str, answer: str) -> None:
+    assert score(scorer, answer, {"tests": [test]}) == Score(1.0, "code_tests")
+
+
+@pytest.mark.parametrize(
+    ("test", "answer"),
+    [
+        ("assert P() == P()", "class P:\n    def __eq__(self, other): return True"),
+        ("assert f(1) < f(2)", "class P:\n    def __lt__(self, other): return True\ndef f(x): return P()"),
+        ("assert f(1) * 2 == 2", "class P:\n    def __mul__(self, other): return 2\ndef f(x): return P()"),
+        ("assert isinstance(f(), N)", "class N(int): pass\ndef f(): return N()"),
+        ("try:\n    f()\nexcept E as e:\n    assert e.code == 3", f"{ERRORS}\n"),
+        ("from unittest.mock import patch\nwith patch('random.randint', return_value=3):\n    assert f() == 3",
+         "import random\ndef f(): return random.randint(4, 9)"),
+    ],
+)  # fmt: skip
+def test_what_only_the_answers_process_knows_gives_no_score(scorer: CodeTests, test: str, answer: str) -> None:
+    result = score(scorer, answer, {"tests": [test]})
+    assert result.value is None
+    assert str(result.reason).startswith("the tests cannot be run: they ")
+
+
+@pytest.mark.parametrize(
+    ("test", "answer"),
+    [
+        ("assert math.isclose(f(1), 3.0)",
+         "class math:\n    isclose = staticmethod(lambda *a: True)\ndef f(x): return 0"),
+        ("assert isclose(f(1), 3.0)", "def isclose(*a): return True\ndef f(x): return 0"),
+        ("assert f() == P(2)", f"{DATACLASS}def f(): return P(1)"),
+        ("assert f() == P(2)", "class P:\n    def __init__(self, x): pass\ndef f(): return P(1)"),
+    ],
+)  # fmt: skip
+def test_an_answer_brings_no_helpers_of_its_own_to_its_tests(scorer: CodeTests, test: str, answer: str) -> None:
+    assert score(scorer, answer, {"tests": [test]}).value == 0.0
 
 
 def test_helpers_of_the_prompt_are_the_prompts_not_the_answers(scorer: CodeTests) -> None:
