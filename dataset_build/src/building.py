@@ -50,6 +50,8 @@ from dataset_build.src.tagging import AbilitySummary, Tagging
 NOT_OF_THE_DATASET = {
     "experts", "overwrite", "use_existing_dataset", "dry_run", "partial", "budget_usd", "engine", "ray_address",
 }  # fmt: skip
+#: Characters of an instruction that a message quotes.
+MOST_QUOTED = 60
 # Notes in the journal: what kind of run it belongs to, and that its dataset was about to be moved into place.
 _PURPOSE, _PUBLISHING = "purpose", "publishing"
 
@@ -195,7 +197,7 @@ class _Ingredients:
 
     def check(self) -> None:
         """Find out, without a call, whether the build can go to its end."""
-        self.evaluator.check(self.instructions.metrics())
+        self._check_metrics()
         self.tagging.check(self.instructions)
         experts = self._asked()
         for expert in experts:
@@ -222,10 +224,10 @@ class _Ingredients:
             self.reuse = recognise(self.instructions, existing.instructions)
             there = self.reuse.instructions(existing.instructions(keeps_metric=keeps_metric))
             self.instructions.merge(there, keeps_metric=keeps_metric)
-            self.evaluator.check(self.instructions.metrics())
             self.tagging.keep(self.instructions, self.reuse.instructions(existing.instructions()))
             names = {column.name for column in columns}
             columns += [column for column in existing.experts if column.name not in names]
+        self._check_metrics()
         store.set_outdated_aside(self.instructions)
         store.hand_on(self.instructions)
         if not self._config.overwrite:
@@ -235,6 +237,16 @@ class _Ingredients:
             store.carry(self.reuse.responses(existing.responses()))
             store.carry(read_judgements(self._config.output))
         return columns
+
+    def _check_metrics(self) -> None:
+        """Make sure that the metrics that instructions name exist; of one that does not, say who names it."""
+        for metric in sorted(self.instructions.metrics()):
+            try:
+                self.evaluator.check([metric])
+            except ConfigError as problem:
+                one = next(one for one in self.instructions if one.metric == metric)
+                text = " ".join(one.text.split())[:MOST_QUOTED]
+                raise ConfigError(f"{one.source}, instruction {one.id} ({text!r}): {problem}") from None
 
     def _asked(self) -> list[Expert]:
         """Return everybody who is asked: experts, judges, taggers."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 20_000
 #: Columns that tell about the instruction, and are the same in all its rows.
 OF_INSTRUCTION = ("instruction_id", "instruction", "category", "reference", "source", "split")
+#: Why a further row of an instruction and expert is left out.
+SECOND = "second row of an instruction and expert (the first stays)"
+AGAIN = "an answer that is there already, word for word (nothing is lost)"
 #: Type of the values of a further column -> its type; anything else, and a mixture, is text.
 _KINDS: dict[frozenset[type], str] = {
     frozenset({bool}): "bool",
@@ -101,7 +104,7 @@ class RowCollector:
         self._wanted = frozenset(experts)
         self._met: dict[str, None] = {}
         self._known: dict[str, Row] = {}
-        self._answered: dict[str, set[str]] = {}
+        self._answered: dict[str, dict[str, tuple[int | None, object]]] = {}
         self._further: dict[str, set[type]] = {}
 
     def __enter__(self) -> Self:
@@ -127,11 +130,14 @@ class RowCollector:
             return
         source = text(row.get("source")) or self._source or default_source
         known = self._instruction(row, storable(asked), source, file)
-        answered = self._answered.setdefault(known["instruction_id"], set())
+        answered = self._answered.setdefault(known["instruction_id"], {})
+        response, score = text(row.get("response")), row.get("score")
+        told = (None if response is None else hash(response), score)
         if expert in answered:
-            self._summary.dropped["second row of an instruction and expert (the first stays)"] += 1
+            is_same = told[0] is not None and told[0] == answered[expert][0] and score in (None, answered[expert][1])
+            self._summary.dropped[AGAIN if is_same else SECOND] += 1
             return
-        answered.add(expert)
+        answered[expert] = told
         kept = {"instruction_id": known["instruction_id"], "expert": expert, **_response(row, file)}
         for name, value in row.items():
             if name not in COLUMNS:

@@ -95,10 +95,16 @@ class _Formats:
         return names[0] if names else None
 
     def unknown(self, file: InputFile) -> ConfigError:
-        """Return the error that says what was found instead, and what comes nearest."""
+        """Return the error that says what was found instead, and what comes nearest.
+
+        Raises:
+            DataError: it is damaged, so its columns say little.
+        """
         plain = self.known.get("interchange")
         if len(self.known) == 1 and isinstance(plain, InterchangeRows) and not file.is_object:
             return ConfigError(plain.lacking(file))
+        if file.ending == ".json" and file.columns:
+            file.document()
         what = "keys" if file.is_object or file.ending in (".json", ".jsonl") else "columns"
         found = ", ".join(file.columns[:LISTED_COLUMNS]) or "none"
         if len(file.columns) > LISTED_COLUMNS:

@@ -200,3 +200,15 @@ def test_the_progress_of_a_resumed_build_starts_from_what_is_spent(tmp_path, cal
         build(job(tmp_path, 40, budget_usd=1.4), show_progress=True)
     said = capsys.readouterr().err
     assert "USD 1.28 of 1.4" in said
+
+
+def test_an_unknown_metric_in_a_column_is_said_where_it_stands(tmp_path, calls):
+    source = questions(tmp_path, 3)
+    with source.open("a") as file:
+        file.write('\n{"instruction": "say what", "metric": "exact_mach", "instruction_id": "q7"}\n')
+    said = (
+        r"questions_0\.jsonl, instruction q7 \('say what'\): Unknown metric 'exact_mach'\. Did you mean 'exact_match'"
+    )
+    for attempt in (build, plan_build):
+        with pytest.raises(ConfigError, match=said):
+            attempt(job(tmp_path, source=source))

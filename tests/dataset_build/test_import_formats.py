@@ -251,7 +251,14 @@ def test_mt_bench_questions_and_answers_are_found_in_a_second_turn_alone(tmp_pat
 
 def test_a_judge_s_prompt_without_a_question_is_left_out_and_counted(tmp_path: Path):
     lines = [judgement(81, "big", 1, 4), {**judgement(82, "big", 1, 4), "user_prompt": "Who won?"}]
-    assert imported(tmp_path, write(tmp_path / "j.jsonl", lines))[1].dropped == {"no instruction": 1}
+    _, summary = imported(tmp_path, write(tmp_path / "j.jsonl", lines))
+    assert summary.rows_read == 2
+    ((why, count),) = summary.dropped.items()
+    assert (count, "no question in user_prompt (put FastChat's question.jsonl beside" in why) == (1, True)
+    write(tmp_path / "question.jsonl", [{"question_id": 82, "category": "x", "turns": ["Who won in 1990?", "Why?"]}])
+    frame, summary = imported(tmp_path, write(tmp_path / "k.jsonl", lines), overwrite=True)
+    assert not summary.dropped
+    assert cells(frame, "instruction", "category", "response")[1] == ("Who won in 1990?", "x", None)
 
 
 def test_llmrouterbench_failures_become_errors_and_share_the_instruction(tmp_path: Path):

@@ -79,6 +79,28 @@ def test_of_two_rows_of_an_instruction_and_expert_the_first_stays_and_the_rest_i
     assert summary.dropped == {"second row of an instruction and expert (the first stays)": 2}
 
 
+def test_the_same_answer_once_more_is_no_loss(tmp_path: Path):
+    rows = [row(score=0.25, response="a"), row(score=None, response="a"), row(score=0.25, response="a")]
+    rows += [row(score=None, response="b"), row(score=0.5, response="a"), row(score=None, response=None)]
+    summary = import_dataset([rows_file(tmp_path / "r.jsonl", rows)], output=tmp_path / "o.parquet")
+    assert summary.dropped == {
+        "an answer that is there already, word for word (nothing is lost)": 2,
+        "second row of an instruction and expert (the first stays)": 3,
+    }
+
+
+def test_json_that_is_cut_off_is_said_to_be(tmp_path: Path):
+    (tmp_path / "cut.json").write_text('{"a": 1, "performance": [1, 2')
+    with pytest.raises(DataError, match=r"cut\.json, line 1 is not valid JSON"):
+        import_dataset([tmp_path / "cut.json"], output=tmp_path / "o.parquet")
+    (tmp_path / "list.json").write_text('[{"a": 1}, {"a"')
+    with pytest.raises(DataError, match=r"list\.json, line 1 is not valid JSON"):
+        import_dataset([tmp_path / "list.json"], output=tmp_path / "o.parquet")
+    (tmp_path / "whole.json").write_text('{"a": 1}')
+    with pytest.raises(ConfigError, match="is of no known format. Its keys: a"):
+        import_dataset([tmp_path / "whole.json"], output=tmp_path / "o.parquet")
+
+
 def test_a_failed_call_has_neither_score_nor_response_and_is_never_a_zero(tmp_path: Path):
     rows = [row(score=0.0, error="timeout:\n no answer", response="half"), row(expert="y", score=None)]
     summary = import_dataset([rows_file(tmp_path / "r.jsonl", rows)], output=tmp_path / "o.parquet")

@@ -67,7 +67,7 @@ def test_what_was_left_out_and_converted_is_told(tmp_path: Path, capsys: pytest.
     said = capsys.readouterr().out
     assert "[base]" in said
     assert "skipped 1 of no known format" in said
-    assert "left out:     2: second row" in said
+    assert "left out:     2: an answer that is there already, word for word" in said
     assert "note:         Preferences of 1 to 2" in said
 
 

@@ -6,8 +6,8 @@ the judge read: question and answer), `judgment`, `score` from 1 to 10 and -1 wh
 One instruction is one question's first turn, which is what RouteLLM routes on; its score is the mean over the turns,
 (mean - 1) / 9 so that it lies in [0, 1]. Where a turn's rating is -1 there is no score. Question and answer are cut out
 of what the judge read. `question.jsonl` (FastChat: `question_id`, `category`, `turns`), beside the judgements or given
-with them, adds categories. The answer `$ERROR$`, which FastChat writes when a call failed, becomes an error.
-There are no costs, tokens or splits.
+with them, adds categories, and questions that the judge's prompt does not quote. The answer `$ERROR$`, which FastChat
+writes when a call failed, becomes an error. There are no costs, tokens or splits.
 """
 
 import re
@@ -17,6 +17,8 @@ from dataset_build.src.importers.base import ImportFormat, Row, number
 from dataset_build.src.importers.input_file import InputFile
 
 FAILED_CALL = "$ERROR$"
+#: Why a judgement is left out.
+UNQUOTED = "no question in user_prompt (put FastChat's question.jsonl beside the judgements, or import it with them)"
 _FIRST_TURN = (
     re.compile(r"\[Question\]\n(?P<question>.*?)\n\n\[The Start of ", re.DOTALL),
     re.compile(r"\[The Start of Assistant's Answer\]\n(?P<answer>.*)\n\[The End of Assistant's Answer\]", re.DOTALL),
@@ -38,6 +40,7 @@ class MTBench(ImportFormat):
     def __init__(self) -> None:
         super().__init__()
         self._categories: dict[str, str] = {}
+        self._questions: dict[str, str] = {}
 
     def detects(self, file: InputFile) -> bool:
         """Return whether it holds judgements or questions."""
@@ -54,7 +57,7 @@ class MTBench(ImportFormat):
             self._read_questions(file)
             return
         beside = file.path.with_name("question.jsonl")
-        if not self._categories and beside.is_file() and _is_questions(questions := InputFile(beside)):
+        if not self._questions and beside.is_file() and _is_questions(questions := InputFile(beside)):
             self._read_questions(questions)
         turns: dict[tuple[str, str, str], dict[int, tuple[float | None, str]]] = {}
         for record in file.records():
@@ -65,10 +68,22 @@ class MTBench(ImportFormat):
             turn[int(number(record.get("turn"), file) or 1)] = (rating, str(record.get("user_prompt")))
         self.notes["MT-bench ratings from 1 to 10 became (mean of the turns - 1) / 9."] = None
         for (question, model, judge_name), judged in turns.items():
-            yield self._row(question, model, judge_name, judged)
+            asked, answer = _first_turn([prompt for _, prompt in judged.values()])
+            asked = asked or self._questions.get(question)
+            if asked is None:
+                self.dropped[UNQUOTED] += 1
+            else:
+                yield self._row(question, model, judge_name, judged, asked, answer)
 
-    def _row(self, question: str, model: str, judge: str, turns: dict[int, tuple[float | None, str]]) -> Row:
-        asked, answer = _first_turn([prompt for _, prompt in turns.values()])
+    def _row(
+        self,
+        question: str,
+        model: str,
+        judge: str,
+        turns: dict[int, tuple[float | None, str]],
+        asked: str,
+        answer: str | None,
+    ) -> Row:
         ratings = [rating for rating, _ in turns.values() if rating is not None and rating != -1]
         failed = answer == FAILED_CALL
         return {
@@ -83,9 +98,12 @@ class MTBench(ImportFormat):
         }
 
     def _read_questions(self, file: InputFile) -> None:
-        self._categories |= {
-            str(one.get("question_id")): str(one["category"]) for one in file.records() if one.get("category")
-        }
+        for one in file.records():
+            key, turns = str(one.get("question_id")), one.get("turns")
+            if one.get("category"):
+                self._categories[key] = str(one["category"])
+            if isinstance(turns, list) and turns and isinstance(turns[0], str):
+                self._questions[key] = turns[0]
 
 
 def _is_questions(file: InputFile) -> bool:
