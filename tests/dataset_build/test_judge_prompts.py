@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from dataset_build.src.config import BuildConfig
 from dataset_build.src.evaluator import Evaluator
@@ -27,6 +29,7 @@ TOKENS = (
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|start_header_id|>", "<s>", "</s>", "<bos>", "<eos>",
     "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<start_of_turn>", "<end_of_turn>", "<think>", "</think>", "<pad>",
     "<tool_call>", "[SYSTEM_PROMPT]", "<｜User｜>", "<｜end▁of▁sentence｜>", "<extra_id_0>", "<|channel|>", "<unused7>",
+    "<sop>", "<eop>", "[THINK]", "[/THINK]", "<eoh>", "<eoa>", "<seed:bos>", "<SPECIAL_12>", "<minimax:tool_call>",
 )  # fmt: skip
 HIDDEN = "\x00\x07\x1b\x7f\x85\u00ad\u200b\u200e\u200f\u2028\u202e\u2066\u2069\ufeff\U000e0041\ud800\udfff"
 
@@ -189,6 +192,40 @@ def test_every_hostile_answer_ends_with_a_score_or_a_reason(tmp_path):
 def test_a_reply_that_is_not_of_the_schema_is_no_verdict(reply: str):
     with pytest.raises(UnreadableReplyError):
         read_verdict(reply, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '<think>{"score": 3} hm </think>{"score": 7}',
+        'They ask for {"score": 3}… </think>{"score": 7}',
+        f'<think>{"a" * 60_000} {{"score": 10}}</think> {{"score": 7}}',
+        '{"score": 7, "reason": "First line\nand a second"}',
+        '<think>a</think> b {"score": 10} </think> {"score": 7}',
+    ],
+)
+def test_what_is_thought_before_a_verdict_is_passed_over(reply: str):
+    assert read_verdict(reply, CONFIG).value == pytest.approx(6 / 9)
+    assert read_verdict(f"</think>{reply}", CONFIG, is_cut=True).value == pytest.approx(6 / 9)
+
+
+def test_a_reply_that_ends_in_thought_holds_no_verdict():
+    for reply in (f'<think>{"a" * 60_000} {{"score": 10}} still thinking', '<think></think><think>{"score": 10}'):
+        with pytest.raises(UnreadableReplyError, match="no JSON object"):
+            read_verdict(reply, CONFIG)
+    with pytest.raises(UnreadableReplyError, match="cut off"):
+        read_verdict('Perhaps {"score": 10}? Let me', CONFIG, is_cut=True)
+
+
+def test_many_thoughts_are_passed_over_in_time():
+    started = time.process_time()
+    assert read_verdict("<think></think>" * 200_000 + '{"score": 1}', CONFIG).value == 0.0
+    assert time.process_time() - started < 20
+
+
+def test_a_scale_that_is_none_is_told_how_one_is_written():
+    with pytest.raises(ValidationError, match=r"such as 1\.\.10; given: 'ten'"):
+        JudgeConfig.model_validate({"experts": ["echo"], "scale": "ten"})
 
 
 @given(st.text(max_size=200), st.floats(1, 10), st.text(max_size=30))

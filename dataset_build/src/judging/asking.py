@@ -83,7 +83,7 @@ def _ask_again(judge: Judge, prompts: InstructionStore, store: ResponseStore, no
                 if reply is None or reply.text is None:
                     continue
                 try:
-                    read_verdict(reply.text, judge.config)
+                    read_verdict(reply.text, judge.config, is_cut=reply.finish_reason == "length")
                 except UnreadableReplyError as problem:
                     again.add(repair_of(judge, prompt, member.name, reply.text, str(problem), nonce))
             if len(again):

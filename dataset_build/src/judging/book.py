@@ -187,13 +187,13 @@ class VerdictBook:
             opinion.problem = "not asked" if reply is None else f"failed call, {reply.error_kind}"
             return None
         try:
-            verdict = read_verdict(reply.text, judge.config)
+            verdict = read_verdict(reply.text, judge.config, is_cut=reply.finish_reason == "length")
         except UnreadableReplyError as first_problem:
             second = self._store.of_instruction(repair_id(one.id, member.name)).get((member.name, member.request))
             try:
                 if second is None or second.text is None:
                     raise first_problem
-                verdict = read_verdict(second.text, judge.config)
+                verdict = read_verdict(second.text, judge.config, is_cut=second.finish_reason == "length")
             except UnreadableReplyError as problem:
                 opinion.problem = f"unreadable reply, {problem}"
                 return None

@@ -16,8 +16,12 @@ def _as_options(value: object) -> object:
 
 
 def _as_scale(value: object) -> object:
-    found = re.fullmatch(r"\s*(-?\d+)\s*\.\.\s*(-?\d+)\s*", value) if isinstance(value, str) else None
-    return (int(found[1]), int(found[2])) if found else value
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(-?\d{1,9})\s*\.\.\s*(-?\d{1,9})\s*", value)
+    if found is None:
+        raise ValueError(f"a scale is written as its lowest and highest number, such as 1..10; given: {value[:40]!r}")
+    return int(found[1]), int(found[2])
 
 
 class JudgeConfig(BaseModel):

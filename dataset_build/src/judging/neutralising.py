@@ -14,14 +14,15 @@ import re
 _ANGLE = re.compile(
     r"<{3,}|<<(?=/?SYS>>)|<(?=/?\uff5c)|<(?=\|[^<>\n]{0,80}\|>)"
     r"|<(?=/?(?:s|bos|eos|unk|pad|mask|sep|cls|think|thinking|reasoning|tool_call|tool_response|tools|"
-    r"start_of_turn|end_of_turn|start_of_image|end_of_utterance|"
+    r"start_of_turn|end_of_turn|start_of_image|end_of_utterance|sop|eop|eoh|eoa|eot|eos_token|"
+    r"tool_code|function_calls|arg_(?:key|value)|(?:seed|minimax):\w{1,40}|special_\d{1,4}|extra_\d{1,4}|"
     r"system|user|assistant|human|instruction|instructions|fim_(?:prefix|middle|suffix)|"
-    r"unused\d{1,4}|extra_id_\d{1,4}|reserved_\d{1,4})\s?/?>)",
+    r"unused\d{1,4}|extra_id_\d{1,4}|reserved_(?:token_)?\d{1,4})\s?/?>)",
     re.IGNORECASE,
 )
 _CLOSING = re.compile(r"(‹[^<>‹›\n]{0,84})>")
 _SQUARE = re.compile(
-    r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|PREFIX|MIDDLE|SUFFIX|IMG|"
+    r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|PREFIX|MIDDLE|SUFFIX|IMG|THINK|"
     r"CLS|SEP|MASK|PAD|UNK|gMASK|sMASK))\]",
     re.IGNORECASE,
 )

@@ -20,7 +20,8 @@ MOST_CHARACTERS, MOST_OBJECTS = 50_000, 200
 #: Characters of a reason that are kept.
 LONGEST_REASON = 500
 
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_OPENED = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+_CLOSED = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _SHARES = {"a": 1.0, "b": 0.0, "tie": 0.5}
 
 
@@ -62,22 +63,41 @@ def schema_of(config: JudgeConfig, *, bounds: bool = True) -> dict[str, Any]:
     }
 
 
-def read_verdict(reply: str, config: JudgeConfig) -> Verdict:
+def read_verdict(reply: str, config: JudgeConfig, *, is_cut: bool = False) -> Verdict:
     """Return the verdict in a reply, which may stand in prose or in a code block; thoughts before it do not count.
 
     A missing reason is forgiven: a further call would buy nothing.
+
+    Args:
+        reply: What the judge wrote.
+        config: The judge's.
+        is_cut: Whether it was cut off for its length: what such a reply holds may be a thought.
 
     Raises:
         UnreadableReplyError: there is none, it is not of the schema, or there are several that differ.
     """
     key = "verdict" if config.mode == "pairwise" else "score"
-    candidates = [found for found in _objects(_THOUGHT.sub("", reply[-MOST_CHARACTERS:])) if key in found]
+    if is_cut and not _CLOSED.search(reply):
+        raise UnreadableReplyError("it was cut off before its end")
+    candidates = [found for found in _objects(_said(reply)[-MOST_CHARACTERS:]) if key in found]
     if not candidates:
         raise UnreadableReplyError(f'it holds no JSON object with "{key}"')
     verdicts = [_verdict(found, key, config) for found in candidates]
     if len({verdict.value for verdict in verdicts}) > 1:
         raise UnreadableReplyError(f'it holds several JSON objects with "{key}" that differ')
     return verdicts[-1]
+
+
+def _said(reply: str) -> str:
+    """Return a reply without what is thought in it; some models leave the opening tag out, or do not end."""
+    parts = []
+    place = 0
+    while (opened := _OPENED.search(reply, place)) is not None:
+        parts.append(reply[place : opened.start()])
+        closed = _CLOSED.search(reply, opened.end())
+        place = closed.end() if closed else len(reply)
+    parts.append(reply[place:])
+    return _CLOSED.split("".join(parts))[-1]
 
 
 def _verdict(found: dict[str, Any], key: str, config: JudgeConfig) -> Verdict:
@@ -97,7 +117,7 @@ def _verdict(found: dict[str, Any], key: str, config: JudgeConfig) -> Verdict:
 
 def _objects(text: str) -> list[dict[str, Any]]:
     """Return the JSON objects in a text, those inside others left out."""
-    decoder = json.JSONDecoder(object_pairs_hook=_unique)
+    decoder = json.JSONDecoder(object_pairs_hook=_unique, strict=False)  # a line may break inside of a text
     found: list[dict[str, Any]] = []
     place = text.find("{")
     tries = 0
