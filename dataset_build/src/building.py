@@ -33,6 +33,7 @@ from dataset_build.src.forewarning import refuse_to_drop, warn
 from dataset_build.src.hub import hub_left_alone
 from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.journal_file import DiskFullError
+from dataset_build.src.journal_snapshot import snapshot
 from dataset_build.src.judging.asking import Judged, ask_judges, open_book
 from dataset_build.src.judging.audit import JudgeAudit
 from dataset_build.src.judging.judgements import JUDGEMENTS, read_judgements, write_judgements
@@ -135,8 +136,7 @@ def plan_build(config: BuildConfig) -> BuildPlan:
     with hub_left_alone(), _Ingredients(config) as ingredients, TemporaryDirectory() as scratch:
         output, journal = config.output, Path(scratch) / JOURNAL_NAME
         if (output / JOURNAL_NAME).is_file():
-            with ResponseStore(output / JOURNAL_NAME) as earlier:
-                earlier.copy_to(journal)
+            snapshot(output / JOURNAL_NAME, journal)
         with ResponseStore(journal) as store:
             existing = None
             if config.use_existing_dataset and (output / DATASET_JSON).is_file():

@@ -61,12 +61,20 @@ UPDATE responses SET spent = coalesce(cost, 0);
 }
 
 
+#: Journals that this process has open.
+_HELD: set[Path] = set()
+
+
 class DiskFullError(EarlyStopError):
     """There is no room left for the journal; everything before is kept."""
 
 
 class DamagedJournalError(DataError):
     """The journal's file does not hold what was written to it."""
+
+
+class JournalInUseError(ConfigError):
+    """Another process has the journal open."""
 
 
 class JournalFile:
@@ -94,6 +102,12 @@ class JournalFile:
             self._connection.close()
             raise
         self._hold_reserve()
+        _HELD.add(path.resolve())
+
+    @staticmethod
+    def is_held_here(path: Path) -> bool:
+        """Return whether this very process has it open: were it to read the file, it would lose the lock."""
+        return path.resolve() in _HELD
 
     def _take_stock(self) -> None:
         """Do what is due when the file was opened."""
@@ -165,7 +179,7 @@ class JournalFile:
         except sqlite3.Error as problem:
             text = str(problem)
             if "locked" in text:
-                raise ConfigError(
+                raise JournalInUseError(
                     f"Another build is writing to {self.path.parent}; wait for it to end or choose another --output."
                 ) from problem
             if "full" in text or "disk I/O" in text:
@@ -229,6 +243,7 @@ class JournalFile:
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
+        _HELD.discard(self.path.resolve())
         _beside(self.path, "-reserve").unlink(missing_ok=True)
 
     def delete(self) -> None:

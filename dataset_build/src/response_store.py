@@ -23,7 +23,7 @@ JOURNAL_NAME = "journal.sqlite"
 NOTHING_USD = 1e-9
 # Notes: a bound of all that is spent once the calls in flight are settled; what was spent without a response to show;
 # what was spent on the unfinished dataset that is continued.
-_AT_MOST_USD, _LOST_USD, _EARLIER_USD = "at_most_usd", "lost_usd", "earlier_usd"
+AT_MOST_USD, _LOST_USD, _EARLIER_USD = "at_most_usd", "lost_usd", "earlier_usd"
 
 _FIELDS = (
     "instruction_id", "expert", "text", "error", "prompt_tokens", "completion_tokens", "cost", "latency_s", "model",
@@ -51,7 +51,7 @@ class ResponseStore(JournalFile):
     """Finished responses in one file that a single process at a time may hold open; made as its base is."""
 
     def _take_stock(self) -> None:
-        if (at_most := self.note(_AT_MOST_USD)) is not None:  # the last run was killed
+        if (at_most := self.note(AT_MOST_USD)) is not None:  # the last run was killed
             self.close_account(float(at_most))
 
     def put(self, request: str, response: Response) -> None:
@@ -214,11 +214,11 @@ class ResponseStore(JournalFile):
             DiskFullError: the disk is full and the reserve is used up.
         """
         try:
-            self.set_note(_AT_MOST_USD, repr(usd))
+            self.set_note(AT_MOST_USD, repr(usd))
         except DiskFullError:
             if not self._give_up_reserve():
                 raise
-            self.set_note(_AT_MOST_USD, repr(usd))
+            self.set_note(AT_MOST_USD, repr(usd))
 
     def close_account(self, usd: float) -> None:
         """Write down that no call is in flight any more and at most `usd` is spent in all.
@@ -230,7 +230,7 @@ class ResponseStore(JournalFile):
         with self._transaction():
             if lost - before > NOTHING_USD:
                 self._connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (_LOST_USD, repr(lost)))
-            self._connection.execute("DELETE FROM notes WHERE key = ?", (_AT_MOST_USD,))
+            self._connection.execute("DELETE FROM notes WHERE key = ?", (AT_MOST_USD,))
         if lost - before > NOTHING_USD:
             logger.warning(
                 "%s: at most USD %.4g was lost with calls in flight when a run ended; it counts as spent",
