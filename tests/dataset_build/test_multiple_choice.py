@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +24,9 @@ def score(text, reference="C", instruction=CAPITALS):
         "The answer is A. Wait, no. The answer is C.", "I would pick C", "Paris", "paris.", "It must be Paris!",
         "Rome (A) is wrong, the capital is (C)", "My choice: C\nReason: it is the capital.",
         "C\n\nParis is the capital.",
-        "Final answer = C",
+        "Final answer = C", "C is the correct answer. A, B, and D are not.", "It must be C since A, B and D fail.",
+        "The answer isn't A or B, it's C.", "C. Paris is the capital. Option A is Rome.",
+        "The answer could be A, but it's C.", "The answer is A... wait, no. It is C.", "The capital is Paris, and not Rome.",
     ],
 )  # fmt: skip
 def test_the_letter_is_found_in_messy_answers(text):
@@ -34,6 +38,7 @@ def test_the_letter_is_found_in_messy_answers(text):
     [
         "", "B", "D) Paris, Texas", "Rome", "The answer is C. Wait, no. The answer is A.", "B or C", "C or D",
         "The answer is A or C.", "I cannot answer this: no options in it", "A city in France", "Rome or Paris",
+        "It is C that tempts, but the answer is A.", "A is the correct answer, C is not.", "A, C",
         "cats", "Option A", "\\boxed{A} because not C",
     ],
 )  # fmt: skip
@@ -135,3 +140,26 @@ def test_the_letter_is_found_in_json_latex_and_long_sentences(text):
 
 def test_an_article_is_no_letter():
     assert extract_letter("The answer is a city in the north") is None
+
+
+@pytest.mark.parametrize("letter", "KLMNOPQRSTUVWXYZ")
+def test_a_list_of_options_may_be_long(letter):
+    instruction = "Which?\n" + "\n".join(f"({each}) option {each}" for each in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    for text in (
+        letter,
+        f"({letter})",
+        f"The answer is {letter}.",
+        f"**{letter}**",
+        f"option {letter}",
+        f"It is {letter}.",
+    ):
+        assert score(text, letter, instruction) == score(text, f"({letter})", "Which?") == 1.0
+        assert score(text, "B", instruction) == 0.0
+    assert score(f"I guess {letter} stands for something; A", "A", "Which? A) one B) two") == 1.0
+
+
+@pytest.mark.parametrize("piece", ["A, ", "A,   and   ", "A or ", "(A", "it is ", "A is the ", "answer is option "])
+def test_long_lists_of_letters_are_read_in_time(piece):
+    started = time.process_time()
+    assert score(piece * 2000) == 0.0
+    assert time.process_time() - started < 5
