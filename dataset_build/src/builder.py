@@ -12,7 +12,11 @@ if __name__ == "__main__":  # run the importable module, never a second copy nam
     from importlib import import_module
 
     sys.path[0] = os.path.abspath(os.path.join(__file__, "../../.."))
-    sys.exit(import_module("dataset_build.src.builder").main())
+    try:
+        sys.exit(import_module("dataset_build.src.builder").main())
+    except KeyboardInterrupt:  # while modules are imported
+        print("builder.py: interrupted", file=sys.stderr)
+        sys.exit(3)
 
 import argparse
 import sys

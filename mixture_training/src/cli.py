@@ -13,8 +13,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from dataset_build import Parser, nearest, run_command
+if TYPE_CHECKING:
+    from dataset_build import Parser
 
 #: Sub-command -> what it does, in the order of the help.
 COMMANDS = {
@@ -41,7 +43,16 @@ _MODULES = {"evaluate": "evaluating", "import": "importing", "judge": "judging"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a sub-command and return its exit code: 0 done, 2 bad input, 3 stopped early with everything kept."""
-    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(list(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:  # while modules are imported; later each command says so itself
+        print("moe: interrupted", file=sys.stderr)
+        return 3
+
+
+def _main(args: list[str]) -> int:
+    from dataset_build import nearest, run_command
+
     if not args:
         print(_help(), file=sys.stderr)
         return 2
@@ -63,8 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_command(f"moe {name}", lambda: int(_module(name).run(parsed)))
 
 
-def parser_of(name: str) -> Parser:
+def parser_of(name: str) -> "Parser":
     """Return the parser of a sub-command that is a module of `commands`."""
+    from dataset_build import Parser
+
     command = _module(name)
     parser = Parser(prog=f"moe {name}", description=command.__doc__)
     command.add_arguments(parser)

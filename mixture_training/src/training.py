@@ -13,7 +13,11 @@ if __name__ == "__main__":  # run the importable module, never a second copy nam
     from importlib import import_module
 
     sys.path[0] = os.path.abspath(os.path.join(__file__, "../../.."))
-    sys.exit(import_module("mixture_training.src.training").main())
+    try:
+        sys.exit(import_module("mixture_training.src.training").main())
+    except KeyboardInterrupt:  # while modules are imported
+        print("training.py: interrupted", file=sys.stderr)
+        sys.exit(3)
 
 import argparse
 import logging

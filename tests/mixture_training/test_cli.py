@@ -254,3 +254,27 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     command = f'"{sys.executable}" -m mixture_training.src.cli --help | head -1'
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_while_a_command_is_imported_is_one_line_and_exit_code_3(monkeypatch, capsys):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mixture_training.src.cli.import_module", interrupted)
+    for command in ("build", "train", "route"):
+        assert main([command]) == 3
+        assert capsys.readouterr().err == "moe: interrupted\n"
+
+
+@pytest.mark.parametrize("script", ["dataset_build/src/builder.py", "mixture_training/src/training.py"])
+def test_ctrl_c_while_a_script_is_imported_is_one_line_and_exit_code_3(script):
+    code = (
+        "import runpy, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'dataset_build.src.arguments': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        f"runpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (3, f"{Path(script).name}: interrupted\n")
