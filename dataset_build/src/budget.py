@@ -78,7 +78,8 @@ class Budget:
         if not self._reservations:
             raise BudgetMetError(
                 f"the budget of USD {self.cap_usd:g} is met: USD {self.spent_usd:.6g} are spent and the next call "
-                f"may cost USD {usd:.3g}"
+                f"may cost USD {usd:.3g} (an endpoint's answer may have 1,024 tokens where max_tokens "
+                "is not set)"
             )
         self._changed.clear()
         await self._changed.wait()

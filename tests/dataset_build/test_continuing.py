@@ -1,5 +1,6 @@
 """A build that is continued: what counts as spent, what may not be dropped unsaid, what is told before it starts."""
 
+import inspect
 import json
 import logging
 
@@ -8,6 +9,7 @@ import pytest
 from dataset_build import BuildConfig, read_dataset_json, read_table
 from dataset_build.src.building import build, plan_build
 from dataset_build.src.errors import ConfigError, DataError, EarlyStopError
+from dataset_build.src.experts import providers
 from dataset_build.src.response_store import JOURNAL_NAME, ResponseStore
 
 FUNCTIONS = """
@@ -58,7 +60,7 @@ def job(folder, count=59, *, experts=None, source=None, **options):
 
 
 def test_a_cap_holds_over_all_runs_of_a_build_that_writes_what_it_has(tmp_path, calls):
-    with pytest.raises(EarlyStopError, match="the budget of USD 1 is met"):
+    with pytest.raises(EarlyStopError, match="the budget of USD 1 is met.* 1,024 tokens where max_tokens is not set"):
         build(job(tmp_path, budget_usd=1, partial=True))
     assert calls() == 25
     assert read_dataset_json(tmp_path / "data")["unfinished"] == {"spent_usd": pytest.approx(1.0)}
@@ -212,3 +214,8 @@ def test_an_unknown_metric_in_a_column_is_said_where_it_stands(tmp_path, calls):
     for attempt in (build, plan_build):
         with pytest.raises(ConfigError, match=said):
             attempt(job(tmp_path, source=source))
+
+
+@pytest.mark.parametrize("provider", ["openai_compatible", "litellm"])
+def test_the_tokens_an_answer_may_have_are_those_that_messages_name(provider):
+    assert inspect.signature(providers[provider]).parameters["max_tokens"].default == 1024
