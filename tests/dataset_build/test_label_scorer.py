@@ -41,6 +41,12 @@ def test_a_wordy_answer_counts(text):
         "neutral: neither positive nor negative",
         "Some positive words, but overall the sentiment is negative.",
         "negative, positive, or neutral",
+        "positive? No.",
+        "Is it positive? Hardly.",
+        "I wouldn't say positive",
+        "I would not call it positive.",
+        "I don't think it is positive",
+        "It is far from positive",
         "I cannot answer this: it does not ask how somebody feels about something",
         "",
     ],
@@ -53,6 +59,26 @@ def test_any_accepted_alternative_counts():
     assert score("It's Farsi (Persian)", "Persian|Farsi") == 1.0
     assert score("Danish or Norwegian", "Danish") == 0.0
     assert score("Chinese (not Japanese)", "Chinese|Mandarin") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Yes, there is no doubt", "yes"), ("Yes. There is no reason to doubt it.", "yes"),
+        ("Yes — no exceptions.", "yes"), ("There is no doubt: yes", "yes"), ("I have no idea", None), ("No idea", None),
+        ("No, it isn't.", "no"), ("No", "no"),
+        ("[No] it has a divisor", "no"), ("The answer is no because 3 divides it", "no"), ("no\nIt is not", "no"),
+    ],
+)  # fmt: skip
+def test_a_no_that_belongs_to_a_noun_is_no_answer(text, label):
+    assert named_label(text, ["yes", "no"]) == label
+
+
+def test_labels_are_found_in_scripts_without_spaces():
+    labels = ["正面", "负面"]
+    texts = ("这是正面评价", "不是正面", "不是正面，是负面", "正面。", "ポジティブ")
+    assert [named_label(text, labels) for text in texts] == ["正面", None, "负面", "正面", None]
+    assert named_label("ポジティブではない。ネガティブです", ["ポジティブ", "ネガティブ"]) == "ネガティブ"
 
 
 def test_rivals_can_come_with_the_instruction():

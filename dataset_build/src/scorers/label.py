@@ -6,6 +6,7 @@ import unicodedata
 from dataset_build.src.records import Instruction
 from dataset_build.src.scorers.answer_text import listed, stated_answer
 from dataset_build.src.scorers.base import Scorer
+from dataset_build.src.scorers.words import UNSPACED
 
 #: Labels that rule one another out: an answer that names two of them has to say which one it means.
 _GROUPS = (
@@ -21,8 +22,20 @@ _GROUPS = (
 )  # fmt: skip
 _NEGATED = re.compile(
     r"(?:\b(?:not|no|never|neither|nor|isn't|wasn't|aren't|cannot be|can't be|rather than|instead of|unlike|hardly)"
-    r"(?:\s+(?:a|an|the|really|very|at all|in|written in|purely|simply|necessarily))*|\bnon-)\s*\Z"
+    r"(?:\s+(?:a|an|the|really|very|at all|in|written in|purely|simply|necessarily))*|\bnon-"
+    r"|\b(?:would|do|does|did|could|can)(?:n't| not)(?: \w+)? (?:say|call|describe|consider|think|label)"
+    r"(?: (?:it|this|that|is|was|are|it's|as|to be|the \w+|a|an))*|\bfar from(?: being)?|\banything but)\s*\Z"
+    r"|(?:不|不是|并非|並非|非|没有|沒有)\s*\Z"
 )
+#: What takes a label back: "positive? No.", "ポジティブではない".
+_TAKEN_BACK = re.compile(r"\s*\?+\s*(?:no|not|nope|hardly|never)\b|\s*(?:では|じゃ)な")
+#: "No" before such a word is an answer; any other word it belongs to: "no idea", "there is no doubt".
+_AFTER_NO = re.compile(
+    r"(?!\s+[^\W\d_])|\s+(?:it|its|it's|this|that|that's|these|those|the|a|an|there|they|he|she|i|we|you|because|since"
+    r"|as|for|and|but|or|if|not|isn't|is|are|was|were|should|means|would|in|at|to|according|based|considering|yes)\b"
+)
+#: No letter or digit stands beside a label; in scripts without spaces one may.
+_BEFORE, _AFTER = rf"(?<![^\W{UNSPACED}])", rf"(?![^\W{UNSPACED}])"
 _CLAIMED = re.compile(
     r"(?:\A|\n|[:=>]|\b(?:is|are|was|be|as|in|answer|label|it's|that's|say|call it|overall))"
     r"\s*(?:(?:a|an|the|clearly|mostly|overall|definitely|written in|rather|very)\s+)*[\s\[(]*\Z"
@@ -57,13 +70,15 @@ def named_label(text: str, labels: list[str]) -> str | None:
     if not known:
         return None
     either = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
-    joined = re.compile(rf"\s*(?:,?\s*\b(?:or|and)\b|/|,)\s*(?:{either})(?!\w)")
+    joined = re.compile(rf"\s*(?:,?\s*\b(?:or|and)\b|/|,)\s*(?:{either}){_AFTER}")
     claimed: str | None = None
     mentioned: dict[str, None] = {}
-    for match in re.finditer(rf"(?<!\w)(?:{either})(?!\w)", plain):
+    for match in re.finditer(rf"{_BEFORE}(?:{either}){_AFTER}", plain):
         before = plain[max(0, match.start() - 60) : match.start()]
         label = known[match.group()]
-        if _NEGATED.search(before):
+        if match.group() == "no" and not _AFTER_NO.match(plain, match.end()):
+            continue
+        if _NEGATED.search(before) or _TAKEN_BACK.match(plain, match.end()):
             mentioned.pop(label, None)
             claimed = None if claimed == label else claimed
             continue
