@@ -48,6 +48,14 @@ def test_a_different_answer_scores_nothing(text, reference):
     assert score("exact_match", text, reference) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("text", "reference"), [("102", "10²"), ("x2", "x²"), ("2", "²"), ("1012", "10¹²"), ("10-3", "10⁻³")]
+)
+def test_a_power_is_no_digit_of_its_number(text, reference):
+    assert score("exact_match", text, reference) == score("exact_match", reference, text) == 0.0
+    assert score("exact_match", "x^2", "x²") == score("exact_match", "x²", "x²") == 1.0
+
+
 def test_normalising_keeps_something_of_a_lead_in_without_answer():
     assert normalise_answer("The answer is") == "the answer is"
 

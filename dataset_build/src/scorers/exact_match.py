@@ -16,6 +16,7 @@ _LEAD_IN = re.compile(
     r"|\A(?:it is|it's|that is|that's|this is)\s+"
 )
 _HEADING = re.compile(r"\A\*{1,2}([^*:\n]{1,30})(?::\*{1,2}|\*{1,2}:)\s*")
+_RAISED = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹ⁿⁱ]+")
 _EXCLAIMED = re.compile(r"[^\W\d_]{2}!\Z")  # a word, not a factorial
 _PAIRS = {'"': '"', "'": "'", "`": "`", "«": "»", "“": "”", "*": "*", "(": ")"}
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "‐": "-", "–": "-", "—": "-", "−": "-"})
@@ -29,6 +30,7 @@ def normalise_answer(text: str) -> str:
     >>> normalise_answer('"Buenos\u00a0 Aires"')
     'buenos aires'
     """
+    text = _RAISED.sub(lambda found: "^" + found[0], text)  # x² is no x2
     text = unicodedata.normalize("NFKC", text).strip()
     fence = _FENCE.match(text)
     text = " ".join((fence.group(1) if fence else text).casefold().split())
