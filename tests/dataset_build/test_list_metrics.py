@@ -64,6 +64,17 @@ def test_the_reference_decides_between_two_readings():
     assert extract_items("Cuba, Trinidad and Tobago", {"trinidad and tobago"}) == ["cuba", "trinidad and tobago"]
 
 
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        ("赤と青", "赤、青"), ("红和蓝", "红、蓝"), ("红、绿和蓝", "红、绿、蓝"), ("和平", "和平、红"),
+        ('Answer: ["b", "a"]', '["a", "b"]'),
+    ],
+)  # fmt: skip
+def test_lists_in_scripts_without_spaces_and_announced_arrays_are_read(text, reference):
+    assert score("list_f1", text, reference) == (1.0 if text != "和平" else pytest.approx(2 / 3))
+
+
 def test_numbers_keep_their_thousands():
     assert extract_items("12,000 and 13,000") == ["12,000", "13,000"]
     assert extract_items("1,2,3") == ["1", "2", "3"]

@@ -23,6 +23,9 @@ _LEAD_IN = re.compile(
 _LAST = re.compile(r"\A(?:and|or|und|oder|et|ou|y|o|e|en|и|или|&)\s+", re.IGNORECASE)
 _JOINED = re.compile(r"\s+(?:and|or|und|oder|et|ou|y|e|en|и|или|&)\s+", re.IGNORECASE)
 _SEPARATORS = (r"\s*[;；|]\s*", r"\s*、\s*|\s*，\s*|\s*،\s*|,\s+", r",(?!(?<=\d,)\d{3}(?!\d))")
+_ANNOUNCED_ARRAY = re.compile(r"[^\[\]\n]{1,60}[:：=]\s*(\[.*\])\s*\.?\Z", re.DOTALL)
+#: The same in scripts without spaces, where these signs stand in words too: only what is expected is split off.
+_JOINED_UNSPACED = re.compile("と|和|与|與|及|跟|或")
 #: Who separates items so leaves an "and" to the items.
 _STRONG = re.compile(r"[;；|]")
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
@@ -45,7 +48,7 @@ def extract_items(text: str, expected: Collection[str] = ()) -> list[str]:
     text = stated_answer(text).strip()
     found = _array(text)
     if found is None:
-        found = [item for line in _lines(text) for item in _split(line, expected)]
+        found = [part for line in _lines(text) for item in _split(line, expected) for part in _unspaced(item, expected)]
     else:
         found = [normalise_answer(item) for item in found]
     return [item for item in found if item]
@@ -54,8 +57,9 @@ def extract_items(text: str, expected: Collection[str] = ()) -> list[str]:
 def _array(text: str) -> list[str] | None:
     if "[" not in text:
         return None
+    announced = _ANNOUNCED_ARRAY.match(text)
     try:
-        value = extract_json(text)
+        value = extract_json(announced[1] if announced else text)
     except (NotJsonError, TooDeepError):
         return None
     if isinstance(value, dict) and len(value) == 1:
@@ -101,6 +105,11 @@ def _split(line_and_mark: tuple[str, bool], expected: Collection[str]) -> list[s
         joined = not _STRONG.search(line) and normalise_answer(last) not in expected and _JOINED.split(last, maxsplit=1)
         items += [normalise_answer(one) for one in joined or [last]]
     return items
+
+
+def _unspaced(item: str, expected: Collection[str]) -> list[str]:
+    parts = [part.strip() for part in _JOINED_UNSPACED.split(item)] if item not in expected else [item]
+    return parts if any(part in expected for part in parts) else [item]
 
 
 def _parts(line: str) -> list[str]:
