@@ -91,7 +91,35 @@ def test_the_schema_decides(text, expected):
     assert scored("json_schema", text, json.dumps(SCHEMA)).value == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": 0.3}', 1),
+        ('{"a": 0.35}', 0),
+        ('{"a": 1e-400}', 1),
+        ('{"a": 1e400}', 0),
+        ('{"a": 7}', 1),
+        ('{"a": "0.3"}', 1),
+    ],
+)
+def test_multiples_are_those_of_the_numbers_as_written(text, expected):
+    assert scored("json_schema", text, schema={"properties": {"a": {"multipleOf": 0.1}}}).value == expected
+
+
+def test_a_list_before_the_object_that_is_asked_for_does_not_hide_it():
+    answer = 'First I list:\n[1, 2]\nFinal answer:\n{"a": 1}'
+    for schema, expected in (
+        ({"type": "object"}, 1),
+        ({"required": ["a"]}, 1),
+        ({"type": "array"}, 1),
+        ({"enum": [1]}, 0),
+    ):
+        assert scored("json_schema", answer, schema=schema).value == expected
+    assert scored("json_schema", "[1, 2]", schema={"type": "object"}).value == 0
+
+
 SCHEMAS = [
+    {"items": {"multipleOf": 2}},
     {"type": "object"},
     {"type": ["array", "null"]},
     {"minProperties": 1},

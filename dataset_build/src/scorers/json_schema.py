@@ -52,7 +52,7 @@ class JsonSchema(Scorer):
         given = instruction.extra.get(SCHEMA)
         validator = self._validator(reference if given is None else given)
         try:
-            value = extract_json(text, whole=self.whole)
+            value = extract_json(text, whole=self.whole, kind=_kind_of(validator.schema))
         except NotJsonError:
             return 0.0
         except TooDeepError as problem:
@@ -91,3 +91,14 @@ class JsonSchema(Scorer):
         bounded = self._jsonschema.validators.extend(draft, self._keywords.table())
         self._ready[key] = bounded(schema, registry=self._no_documents)
         return self._ready[key]
+
+
+def _kind_of(schema: object) -> type | None:
+    """Return what the JSON of an answer has to be by its schema, where that says so."""
+    if not isinstance(schema, Mapping):
+        return None
+    kinds = {"object": dict, "array": list}
+    stated = schema.get("type")
+    if isinstance(stated, str):
+        return kinds.get(stated)
+    return dict if stated is None and ("properties" in schema or "required" in schema) else None

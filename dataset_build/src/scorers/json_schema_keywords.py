@@ -4,8 +4,10 @@ Python's `re` tries some patterns exponentially long, and `uniqueItems` compares
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 from dataset_build.src.scorers.base import needed
@@ -13,7 +15,7 @@ from dataset_build.src.scorers.bounded_patterns import BoundedPatterns
 
 
 class BoundedKeywords:
-    """The checks of `pattern`, `patternProperties`, `additionalProperties` and `uniqueItems`.
+    """The checks of `pattern`, `patternProperties`, `additionalProperties`, `uniqueItems` and `multipleOf`.
 
     A check raises TimeoutError when the patterns have taken longer, all together, than `restart` allowed.
 
@@ -37,6 +39,7 @@ class BoundedKeywords:
             "patternProperties": self.pattern_properties,
             "additionalProperties": self.additional_properties,
             "uniqueItems": self.unique_items,
+            "multipleOf": self.multiple_of,
         }
 
     def pattern(self, validator: Any, wanted: str, instance: object, schema: object) -> Iterator[Exception]:  # noqa: ANN401
@@ -73,6 +76,14 @@ class BoundedKeywords:
             seen = {json.dumps(_comparable(item), sort_keys=True) for item in instance}
             if len(seen) < len(instance):
                 yield self._invalid("two items are equal")
+
+    def multiple_of(self, validator: Any, wanted: float, instance: Any, schema: object) -> Iterator[Exception]:  # noqa: ANN401
+        """A number is a multiple of another one, both as they are written: 0.3 of 0.1."""
+        if not validator.is_type(instance, "number"):
+            return
+        finite = not isinstance(instance, float) or math.isfinite(instance)
+        if not finite or (Fraction(repr(instance)) / Fraction(repr(wanted))).denominator != 1:
+            yield self._invalid("it is no multiple")
 
     def _matches(self, expression: str, text: str) -> bool:
         left = self._deadline - time.monotonic()

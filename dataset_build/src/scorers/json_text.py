@@ -36,7 +36,7 @@ def _integer(digits: str) -> int | float:
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer)
 
 
-def extract_json(text: str, *, whole: bool = False) -> object:
+def extract_json(text: str, *, whole: bool = False, kind: type | None = None) -> object:
     """Return the JSON value of an answer: all of it, else the first fence that is one, else the first such lines.
 
     Numbers are Python's; `NaN` and `Infinity`, which Python would read, are no JSON.
@@ -44,6 +44,7 @@ def extract_json(text: str, *, whole: bool = False) -> object:
     Args:
         text: An answer.
         whole: Whether nothing may stand around the value.
+        kind: What it is to be, `dict` or `list`; another one is returned only where there is none of these.
 
     Raises:
         NotJsonError: there is none.
@@ -51,6 +52,7 @@ def extract_json(text: str, *, whole: bool = False) -> object:
     """
     bare = text.strip().removeprefix("\ufeff")
     too_deep = False
+    others: list[object] = []
     for place, fills in [(bare, True), *(() if whole else _places(bare))]:
         try:
             value, end = _DECODER.raw_decode(place.lstrip())
@@ -61,7 +63,11 @@ def extract_json(text: str, *, whole: bool = False) -> object:
         else:
             rest = place.lstrip()[end:]
             if not (rest if fills else rest.partition("\n")[0]).strip():
-                return value
+                if kind is None or isinstance(value, kind):
+                    return value
+                others.append(value)
+    if others:
+        return others[0]
     if too_deep:
         raise TooDeepError("its JSON is nested too deeply to be read")
     raise NotJsonError("there is no JSON in it")
