@@ -26,7 +26,8 @@ def score(text, reference="C", instruction=CAPITALS):
         "C\n\nParis is the capital.",
         "Final answer = C", "C is the correct answer. A, B, and D are not.", "It must be C since A, B and D fail.",
         "The answer isn't A or B, it's C.", "C. Paris is the capital. Option A is Rome.",
-        "The answer could be A, but it's C.", "The answer is A... wait, no. It is C.", "The capital is Paris, and not Rome.",
+        "The answer could be A, but it's C.", "The answer is A... wait, no. It is C.",
+        "The capital is Paris, and not Rome.",
     ],
 )  # fmt: skip
 def test_the_letter_is_found_in_messy_answers(text):
