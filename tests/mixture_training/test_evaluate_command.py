@@ -93,3 +93,16 @@ def test_names_that_stand_for_two_things_are_refused(dataset, router_folder, tmp
     code, _, err = run("evaluate", "--dataset", dataset, *flags, capsys=capsys)
     assert code == 2
     assert "'router' names" in err
+
+
+def test_a_dataset_with_a_dead_expert_is_evaluated_on_the_others(small_data, tmp_path, capsys):
+    frame = to_frame(small_data)
+    dead = frame[frame["expert"] == "poet"].assign(expert="boom", score=None)
+    write_table(pd.concat([frame, dead.astype(frame.dtypes)]), tmp_path / "data.parquet")
+    arguments = ["evaluate", "--dataset", tmp_path / "data.parquet", "--methods", "linear:tfidf", "--samples", 50]
+    code, _, err = run(*arguments, capsys=capsys)
+    assert code == 2
+    assert "expert 'boom' has no scored response" in err
+    code, out, _ = run(*arguments, "--experts", "adder,poet", capsys=capsys)
+    assert code == 0
+    assert "boom" not in out
