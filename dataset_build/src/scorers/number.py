@@ -37,7 +37,8 @@ MOST_WORDS_AFTER = 3
 _BOXED = re.compile(r"\\boxed\s*\{")
 #: A number that is named to be ruled out: "not 12 but 13".
 _RULED_OUT = re.compile(
-    r"(?:\b(?:not(?:\s+equal\s+to)?|isn['’]t|nicht|no\s+es|pas)\s+|≠\s?)[-−$€£¥₹]{0,2}\d(?:[\d.,]*\d)?", re.IGNORECASE
+    r"(?:\b(?:n(?:ot(?:\s+equal\s+to)?|icht|o\s+es)|isn['’]t|pas)\s+|≠\s?)[-−$€£¥₹]{0,2}\d(?:[\d.,]*\d)?",
+    re.IGNORECASE,
 )
 #: Nothing but a power, factorial or root: "10^6".
 _FORMULA = re.compile(r"[\d\s().+*/^!√×÷·−-]{2,60}")

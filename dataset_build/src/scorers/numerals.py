@@ -45,14 +45,33 @@ _TIMES = {
     "億": 10**8, "억": 10**8, "兆": 10**12,
 }  # fmt: skip
 _LETTERS = {"k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9, "t": 10**12}
-_RAISED = re.compile("(?<=[\\w)])[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_RAISED = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _RAISED_DIGITS = str.maketrans("⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹", "-+0123456789")
 #: How a currency is written before a number, other than by its sign.
-_CURRENCY = re.compile(r"\b(?:(?:USD|EUR|GBP|INR|CAD|AUD|NZD|JPY|CNY|RMB|CHF|HK\$|US\$|R\$)\s?|[Rr]s\.?\s?)(?=[\d.,])")
+_CURRENCY = re.compile(r"\b(?:USD|EUR|GBP|INR|CAD|AUD|NZD|JPY|CNY|RMB|CHF|HK\$|US\$|R\$|[Rr]s\.?)\s?(?=\d)")
+#: One of these is in every text that the pattern finds something in.
+_CURRENCIES = (
+    "USD",
+    "EUR",
+    "GBP",
+    "INR",
+    "CAD",
+    "AUD",
+    "NZD",
+    "JPY",
+    "CNY",
+    "RMB",
+    "CHF",
+    "S$",
+    "K$",
+    "R$",
+    "Rs",
+    "rs",
+)
 _LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]{1,40})\}\s*\{([^{}]{1,40})\}")
 _LATEX_SHORT_FRACTION = re.compile(r"\\[dt]?frac\s*(\d)\s*(\d)")
-_POWER = re.compile(r"(?<=\d)\*\*(?=[-+]?\d+(?!\*|\d))")
-_GROUPED_BY_LINES = re.compile(r"(?<=\d)_(?=\d{3}(?!\d))")
+_POWER = re.compile(r"\*\*(?<=\d\*\*)(?=[-+]?\d+(?!\*|\d))")
+_GROUPED_BY_LINES = re.compile(r"_(?<=\d_)(?=\d{3}(?!\d))")
 #: A time of day on the hour is its hour: "2:00 pm".
 _FULL_HOUR = re.compile(r"\b(\d{1,2}):00\b(?!:)")
 #: What follows a run of digits that is only the start of something else: more digits, "/0", an exponent out of range.
@@ -109,7 +128,9 @@ def plain_numbers(text: str) -> str:
         .replace("\\$", "$")
         .translate(_SIGNS)
     )
-    text = _CURRENCY.sub("$", _GROUPED_BY_LINES.sub("", text))
+    text = _GROUPED_BY_LINES.sub("", text)
+    if any(code in text for code in _CURRENCIES):
+        text = _CURRENCY.sub("$", text)
     text = _FULL_HOUR.sub(r"\1", text)
     return _LATEX_SHORT_FRACTION.sub(r"\1/\2", _LATEX_FRACTION.sub(r"\1/\2", text))
 
