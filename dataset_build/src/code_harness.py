@@ -401,6 +401,8 @@ class Link:
             if "do" in message:
                 self._send(self._done(message))
                 continue
+            if "cannot" in message:
+                raise CannotTellError(str(message["cannot"])[:200])
             if message.get("printed"):
                 sys.stdout.write(str(message["printed"]))
             changed = message.get("changed") or {}
@@ -461,7 +463,10 @@ class Link:
             before = [self._inside(one, numbers) for one in lent]
             with contextlib.redirect_stdout(printed) if self._is_answer else contextlib.nullcontext():
                 result = _DEEDS[message["do"]](target, *arguments, **named)
-            told = {"value": self.encode(result)}
+            try:
+                told = {"value": self.encode(result)}
+            except RecursionError:
+                return {"cannot": "what a value is that is nested too deeply to be passed"}
             after = [self._inside(one, numbers) for one in lent]
             told["changed"] = {number: now for number, now in enumerate(after) if now != before[number]}
         except (AnswerGone, OutOfTime, CannotTellError):
@@ -489,7 +494,7 @@ class Link:
     def _send(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"
         if len(data) > MOST_BYTES:
-            data = json.dumps({"raised": ["OverflowError", "the value is too long to be passed"]}).encode() + b"\n"
+            data = json.dumps({"cannot": "what a value is that is too long to be passed"}).encode() + b"\n"
         try:
             self._writing.write(data)
             self._writing.flush()

@@ -40,7 +40,9 @@ class CodeTests(Scorer):
 
     The tests run in another process than the answer, and get no more from it than numbers, texts, lists and the
     like, so that an answer cannot pass by leaving its process, printing what a test would, or returning objects that
-    equal everything. A program that is killed for what it uses fails the test; a jail that fails gives no score.
+    equal everything. Objects of the answer's own classes can be used by the tests, and compared if dataclasses;
+    where a test needs what only the answer's process knows (an `__eq__` of its own, a patched module), there is no
+    score. A program that is killed for what it uses fails the test; a jail that fails gives no score.
 
     Nothing runs before `allow` is called: permission is the user's to give, and options may come from a dataset.
 
