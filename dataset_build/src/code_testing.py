@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from dataset_build.src.code_answers import is_method, parsed
+from dataset_build.src.code_harness import MODULES, START
 from dataset_build.src.code_plans import Plan
 from dataset_build.src.errors import DataError
 from dataset_build.src.jail import Jail
@@ -19,7 +20,7 @@ MOST_LOST = 3
 #: Seconds for the start of the two processes.
 START_UP_S = 3.0
 
-_HARNESS = "code_harness.py"
+_HARNESS = "start_harness.py"
 #: What judges of contest problems import before a solution.
 _CONTEST_IMPORTS = (
     "from typing import *; from collections import *; from itertools import *; from functools import *; "
@@ -81,7 +82,7 @@ def run_plan(jail: Jail, program: str, plan: Plan, *, seconds: float, limits: Li
 def _run_pair(
     jail: Jail, program: str, plan: Plan, first: int, seconds: float, limits: Limits
 ) -> list[dict[str, object]]:
-    harness = Path(__file__).with_name(_HARNESS).read_text(encoding="utf-8")
+    harness = {name: Path(__file__).with_name(name).read_text(encoding="utf-8") for name in MODULES} | {_HARNESS: START}
     to_answer, from_tests = os.pipe()
     to_tests, from_answer = os.pipe()
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -89,7 +90,7 @@ def _run_pair(
     told = json.dumps({"names": list(plan.names), "count": plan.count, "builtins": list(plan.builtins)})
     try:
         answer = jail.start(
-            {_HARNESS: harness, "answer.py": program},
+            {**harness, "answer.py": program},
             main=_HARNESS,
             arguments=["answer"],
             stdin=nothing,
@@ -98,7 +99,7 @@ def _run_pair(
         )
         try:
             tests = jail.start(
-                {_HARNESS: harness, "tests.py": plan.source, "tests.json": told},
+                {**harness, "tests.py": plan.source, "tests.json": told},
                 main=_HARNESS,
                 arguments=["tests", str(seconds), str(first)],
                 stdin=nothing,

@@ -110,8 +110,9 @@ CHEATS = {
     "    setattr(builtins, n, lambda *a: True)\ndef double(x): return 0",
     "shadowed builtins": "abs = len = sorted = lambda *a: 0\ndef double(x): return 7",
     "patched harness": (
-        "import sys\nmain = sys.modules['__main__']\nmain.Link.encode = lambda self, value: ['plain', True]\n"
-        "main.Link._done = lambda self, message: {'value': ['plain', True]}\ndef double(x): return 0"
+        "import sys\nlink = sys.modules['dataset_build.src.code_link']\n"
+        "link.Link.encode = lambda self, value, *_: ['plain', True]\n"
+        "link.Link._done = lambda self, message: {'value': ['plain', True]}\ndef double(x): return 0"
     ),
     "reads the tests": "def double(x):\n    return open('tests.py').read()",
     "looks for the expected value": (
