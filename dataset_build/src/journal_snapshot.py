@@ -1,9 +1,9 @@
 """A copy of a journal for whoever only looks, also while a build is writing to it."""
 
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from shutil import copyfile
 
 from dataset_build.src.journal_file import JournalInUseError
 from dataset_build.src.response_store import AT_MOST_USD, ResponseStore
@@ -40,6 +40,6 @@ def _copy(path: Path, target: Path) -> bool:
     for suffix in ("", "-wal"):
         source = path.with_name(path.name + suffix)
         if source.is_file():
-            shutil.copyfile(source, target.with_name(target.name + suffix))
+            copyfile(source, target.with_name(target.name + suffix))
     after = path.stat()
     return (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size)

@@ -219,3 +219,14 @@ def test_an_unknown_metric_in_a_column_is_said_where_it_stands(tmp_path, calls):
 @pytest.mark.parametrize("provider", ["openai_compatible", "litellm"])
 def test_the_tokens_an_answer_may_have_are_those_that_messages_name(provider):
     assert inspect.signature(providers[provider]).parameters["max_tokens"].default == 1024
+
+
+def test_answers_of_a_dataset_that_are_replaced_do_not_stand_in_the_way_of_the_killed_build(tmp_path, calls):
+    def shouting(mark):
+        return paid(function="paid_functions:shout", options={"mark": mark})
+
+    build(job(tmp_path, 5, experts=[shouting("!")]))
+    changed = job(tmp_path, 5, experts=[shouting("?")], use_existing_dataset=True)
+    interrupted(tmp_path, changed, after=2)
+    build(changed)
+    assert read_table(tmp_path / "data")["response"].str.endswith("?").all()

@@ -1,5 +1,7 @@
 """Looking at a journal, also one that a build is writing to: nothing of it changes, and what is durable is there."""
 
+import os
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -89,3 +91,18 @@ def test_who_writes_a_journal_itself_does_not_lose_its_lock_by_looking(tmp_path)
         snapshot(tmp_path / "journal.sqlite", tmp_path / "copy.sqlite")
     assert not (tmp_path / "copy.sqlite").exists()
     snapshot(tmp_path / "journal.sqlite", tmp_path / "copy.sqlite")
+
+
+def test_a_copy_of_a_file_that_changed_meanwhile_is_made_again(tmp_path, monkeypatch):
+    path, copied = tmp_path / "journal.sqlite", []
+
+    def copy(source, target):
+        shutil.copyfile(source, target)
+        copied.append(source.name)
+        if len(copied) == 1:
+            os.utime(path, ns=(1, 1))
+
+    with writing(path, "waits"):
+        monkeypatch.setattr("dataset_build.src.journal_snapshot.copyfile", copy)
+        snapshot(path, tmp_path / "copy.sqlite")
+    assert copied == ["journal.sqlite", "journal.sqlite-wal"] * 2
