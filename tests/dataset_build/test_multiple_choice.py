@@ -53,6 +53,7 @@ def test_a_reference_may_have_its_text_or_be_the_text():
     assert score("C", "Paris") == 1.0
     assert score("B", "Paris") == 0.0
     assert score("Paris.", "Paris", "Capital of France?") == 1.0
+    assert score("(D) answer is B", "(D) answer is B") == 1.0
 
 
 @pytest.mark.parametrize(

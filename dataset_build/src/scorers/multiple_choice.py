@@ -7,9 +7,10 @@ r"""Which of the lettered options did the answer choose?
     reference "D", answer "Die richtige Antwort ist D, denn …"        1.0   (so in some twenty languages)
     reference "B", answer "A or B"                                   0.0   (undecided)
 
-Which letter counts, in this order: what is inside the last `\boxed{…}`; what follows the last "answer is", "option"
-or the like; the letter the answer begins with; the last letter set off by brackets or asterisks; the option whose
-text is given; the only capital standing alone.
+Which letter counts, in this order: what is inside the last `\boxed{…}`; the last one that is announced ("the answer is
+C", "it must be C", "C is correct"); the last one that is chosen ("option C", "I pick C"); the letter the answer begins
+with; the last letter set off by brackets or asterisks; the option whose text is given; the only capital standing alone.
+What is ruled out ("A, B and D are not") does not count. Letters after J are read where an option has one.
 """
 
 import re
@@ -204,6 +205,8 @@ class MultipleChoice(Scorer):
 
     def compare(self, text: str, reference: str, instruction: Instruction) -> float:
         """Return 1.0 or 0.0."""
+        if text.strip() == reference.strip():
+            return 1.0
         options = read_options(instruction.text)
         given = _REFERENCE.fullmatch(reference)
         if given is not None:

@@ -5,11 +5,13 @@ r"""Is the number an answer ends with the right one?
     reference "0.75", answer "= 3/4"                          1.0
     reference "1234.5", answer "Das Ergebnis ist 1.234,5"     1.0
     reference "12 km", answer "12,000 m"                      0.0   (1.0 with `units`)
+    reference "1500000", answer "$1.5M"                       1.0   (so "150万", "1.5 × 10⁶")
+    reference "6", answer "5 or 6"                            0.0   (undecided)
 
 Which number counts, in this order: what is inside the last `\boxed{…}`; what follows the last "####" (GSM8K); what
 follows the last "answer is", in any of some twenty languages; what follows the last "=", or the one number of a
-conclusion drawn below it; the last number. An answer that
-is a JSON object is read from its field `answer`.
+conclusion drawn below it; the last number; a number in English words. A number that is ruled out ("not 12") is none. An
+answer that is a JSON object is read from its field `answer`.
 """
 
 import re
