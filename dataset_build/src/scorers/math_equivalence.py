@@ -183,15 +183,15 @@ def final_part(text: str) -> str:
 class MathEquivalence(Scorer):
     """1.0 when the answer is mathematically the reference, else 0.0.
 
-    What is written alike is equal, whatever it is. Numbers are compared exactly; only a decimal number of five digits or
-    more may be another one rounded. An equation in variables ("y = 2x + 1") is compared as a whole, up to a factor.
+    What is written alike is equal, whatever it is. Numbers are compared exactly; only a decimal number of five digits
+    or more may be another one rounded. An equation in variables ("y = 2x + 1") is compared as a whole, up to a factor.
     A reference of the form "x = 2, x = 3" or "x = 1, y = 2" is a set of solutions; the answer must hold exactly
     these, in any order, named or (with one variable) as a bare list. Any other reference is one expression; it is
     compared with the last expression of the answer that has variables if the reference has some, and none if not. If
     the reference ends in "+ C", a constant does not matter. References with structure (LaTeX, intervals, tuples,
     sets, matrices, inequalities) are compared by math-verify, and so are answers in LaTeX that look different at
-    first sight. What is not decided in time scores null, if it was not read as something else before; so does what holds
-    functions that are not read (floor, mod, a double factorial).
+    first sight. What is not decided in time scores null, if it was not read as something else before; so does what
+    holds functions that are not read (floor, mod, a double factorial).
 
     Args:
         seconds: What one comparison by math-verify may take.
