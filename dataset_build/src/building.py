@@ -3,17 +3,16 @@
 import asyncio
 import errno
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dataset_build.src.budget import Budget, BudgetMetError, check_bounded
-from dataset_build.src.cleaning import Cleaner, CleaningReport
-from dataset_build.src.config import BuildConfig, ExpertConfig
-from dataset_build.src.continuation import Reuse, recognise
+from dataset_build.src.budget import Budget, BudgetMetError
+from dataset_build.src.cleaning import CleaningReport
+from dataset_build.src.config import BuildConfig
 from dataset_build.src.dataset_builder import (
     DATASET_JSON,
     ExpertColumn,
@@ -26,33 +25,29 @@ from dataset_build.src.dataset_card import dataset_facts, write_card
 from dataset_build.src.dataset_summary import CategoryCell, DatasetSummary
 from dataset_build.src.engine import load_engine
 from dataset_build.src.errors import ConfigError, EarlyStopError
-from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
 from dataset_build.src.experts.base import Expert
-from dataset_build.src.forewarning import refuse_to_drop, warn
 from dataset_build.src.hub import hub_left_alone
+from dataset_build.src.ingredients import Ingredients
 from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.journal_file import DiskFullError
 from dataset_build.src.journal_snapshot import snapshot
 from dataset_build.src.judging.asking import Judged, ask_judges, open_book
 from dataset_build.src.judging.audit import JudgeAudit
-from dataset_build.src.judging.judgements import JUDGEMENTS, read_judgements, write_judgements
-from dataset_build.src.judging.judges import PREFIX, JudgePanel
+from dataset_build.src.judging.judgements import JUDGEMENTS, write_judgements
+from dataset_build.src.judging.judges import PREFIX
 from dataset_build.src.judging.pricing import plan_judging
-from dataset_build.src.metric_choice import MetricRule, unused_rules
-from dataset_build.src.options import names_secret
+from dataset_build.src.options import without_secrets
 from dataset_build.src.planning import BuildPlan, make_plan
 from dataset_build.src.progress import BuildProgress
 from dataset_build.src.querying import count_answered
-from dataset_build.src.response_store import JOURNAL_NAME, ResponseStore, request_key
-from dataset_build.src.tagging import AbilitySummary, Tagging
+from dataset_build.src.response_store import JOURNAL_NAME, ResponseStore
+from dataset_build.src.tagging import AbilitySummary
 
 #: Options that say how a build runs, not what it makes.
 NOT_OF_THE_DATASET = {
     "experts", "overwrite", "use_existing_dataset", "dry_run", "partial", "budget_usd", "engine", "ray_address",
 }  # fmt: skip
-#: Characters of an instruction that a message quotes.
-MOST_QUOTED = 60
 # Notes in the journal: what kind of run it belongs to, and that its dataset was about to be moved into place.
 _PURPOSE, _PUBLISHING = "purpose", "publishing"
 
@@ -91,7 +86,7 @@ def build(
         EarlyStopError: interrupted, the budget is met or the disk is full, with everything finished kept.
     """
     _check_output(config)
-    with _Ingredients(config) as ingredients:
+    with Ingredients(config) as ingredients:
         instructions, experts = ingredients.instructions, ingredients.experts
         ingredients.check()
         with _open_journal(config.output) as store:
@@ -133,7 +128,7 @@ def build(
 
 def plan_build(config: BuildConfig) -> BuildPlan:
     """Return what `build` would ask and what that may cost, without a call and without writing anything."""
-    with hub_left_alone(), _Ingredients(config) as ingredients, TemporaryDirectory() as scratch:
+    with hub_left_alone(), Ingredients(config) as ingredients, TemporaryDirectory() as scratch:
         output, journal = config.output, Path(scratch) / JOURNAL_NAME
         if (output / JOURNAL_NAME).is_file():
             snapshot(output / JOURNAL_NAME, journal)
@@ -147,118 +142,13 @@ def plan_build(config: BuildConfig) -> BuildPlan:
 
 
 def _plan(
-    config: BuildConfig, ingredients: "_Ingredients", columns: Sequence[ExpertColumn], store: ResponseStore
+    config: BuildConfig, ingredients: Ingredients, columns: Sequence[ExpertColumn], store: ResponseStore
 ) -> BuildPlan:
     plan = make_plan(ingredients.instructions, ingredients.experts, store, timeout_s=config.timeout_s)
     judged = Judged(ingredients.panel, ingredients.evaluator, ingredients.instructions, columns, store)
     plan.experts.extend(plan_judging(judged, ingredients.experts, timeout_s=config.timeout_s))
     plan.experts.extend(ingredients.tagging.plan(ingredients.instructions, store, timeout_s=config.timeout_s))
     return replace(plan, renamed=ingredients.reuse.renamed, inherited=ingredients.reuse.inherited)
-
-
-class _Ingredients:
-    """What a configuration amounts to: instructions, experts, metrics; found, and not yet used."""
-
-    def __init__(self, config: BuildConfig) -> None:
-        from dataset_build.src.data_loader import gather, load_source
-        from dataset_build.src.decontamination import Decontaminator
-        from dataset_build.src.model_loader import expert_configs, load_experts
-
-        self._config = config
-        self._rules = [MetricRule(**rule.model_dump()) for rule in config.metrics]
-        self.panel = JudgePanel.load(config.judges, prices=config.prices)
-        self.evaluator = Evaluator(
-            config.metric,
-            self._rules,
-            config.further_metrics,
-            self.panel,
-            allow_code_execution=config.allow_code_execution,
-            allow_weak_jail=config.allow_weak_jail,
-        )
-        self.tagging = Tagging(config.abilities, prices=config.prices)
-        self.experts = load_experts(config.experts, prices=config.prices)
-        self.configs = expert_configs(config.experts)
-        tests = [one for test in config.decontaminate for one in load_source(test).instructions(seed=config.seed)]
-        self.cleaner = Cleaner(
-            deduplicate=config.deduplicate,
-            near_threshold=config.near_threshold,
-            decontaminator=Decontaminator(tests, near_threshold=config.near_threshold) if tests else None,
-        )
-        self.instructions = gather(config.sources, seed=config.seed, limit=config.max_iter, cleaner=self.cleaner)
-        #: What of a dataset that is continued is known under another id.
-        self.reuse = Reuse()
-        pairs = zip(self.experts, self.configs, strict=True)
-        self.columns = [_column(expert, expert_config) for expert, expert_config in pairs]
-
-    def unused_rules(self) -> list[str]:
-        """Return the rules for metrics that are for none of the instructions."""
-        every = (instruction for page in self.instructions.pages() for instruction in page)
-        return [str(rule) for rule in unused_rules(self._rules, every)]
-
-    def check(self) -> None:
-        """Find out, without a call, whether the build can go to its end."""
-        self._check_metrics()
-        self.tagging.check(self.instructions)
-        experts = self._asked()
-        for expert in experts:
-            expert.check()
-        if self._config.budget_usd is not None:
-            first = next(iter(self.instructions))
-            for expert in experts:
-                check_bounded(expert, first)
-
-    def joined(self, existing: ExistingDataset | None, store: ResponseStore) -> list[ExpertColumn]:
-        """Join what earlier runs left; returns the experts of the dataset.
-
-        Args:
-            existing: The finished dataset to take over, if any.
-            store: The journal, which takes its responses over.
-
-        Raises:
-            ConfigError: an unfinished build left answers that the dataset would not hold.
-        """
-        is_resumed = len(store) > 0
-        columns = list(self.columns)
-        if existing is not None:
-            keeps_metric = "metric" not in self._config.model_fields_set
-            self.reuse = recognise(self.instructions, existing.instructions)
-            there = self.reuse.instructions(existing.instructions(keeps_metric=keeps_metric))
-            self.instructions.merge(there, keeps_metric=keeps_metric)
-            self.tagging.keep(self.instructions, self.reuse.instructions(existing.instructions()))
-            names = {column.name for column in columns}
-            columns += [column for column in existing.experts if column.name not in names]
-        self._check_metrics()
-        store.set_outdated_aside(self.instructions)
-        store.hand_on(self.instructions)
-        if not self._config.overwrite:
-            refuse_to_drop(self.instructions, columns, store, self._config.output, existing)
-        warn(self._config, self.instructions, columns, self.evaluator, self._asked(), existing, is_resumed=is_resumed)
-        if existing is not None:
-            store.carry(self.reuse.responses(existing.responses()))
-            store.carry(read_judgements(self._config.output))
-        return columns
-
-    def _check_metrics(self) -> None:
-        """Make sure that the metrics that instructions name exist; of one that does not, say who names it."""
-        for metric in sorted(self.instructions.metrics()):
-            try:
-                self.evaluator.check([metric])
-            except ConfigError as problem:
-                one = next(one for one in self.instructions if one.metric == metric)
-                text = " ".join(one.text.split())[:MOST_QUOTED]
-                raise ConfigError(f"{one.source}, instruction {one.id} ({text!r}): {problem}") from None
-
-    def _asked(self) -> list[Expert]:
-        """Return everybody who is asked: experts, judges, taggers."""
-        judges = (one for judge in self.panel.judges.values() for one in judge.load_experts())
-        return [*self.experts, *judges, *self.tagging.experts()]
-
-    def __enter__(self) -> "_Ingredients":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.instructions.close()
-        self.evaluator.close()
 
 
 def _check_output(config: BuildConfig) -> None:
@@ -324,19 +214,6 @@ def _count_earlier(existing: ExistingDataset, store: ResponseStore) -> None:
     store.count_earlier(existing.spent_usd)
 
 
-def _column(expert: Expert, config: ExpertConfig) -> ExpertColumn:
-    request = request_key(expert)
-    facts = {
-        "name": expert.name,
-        "provider": expert.provider,
-        "description": expert.description,
-        "price": asdict(expert.price),
-        "config": without_secrets(config.model_dump(mode="json", exclude_none=True)),
-        "request": request,
-    }
-    return ExpertColumn(expert.name, request, facts, expert.model)
-
-
 def _check_anyone_answered(instructions: InstructionStore, experts: Sequence[Expert], store: ResponseStore) -> None:
     """Raise where every single call failed: such a dataset teaches nothing. The journal stays."""
     if count_answered(instructions, experts, store):
@@ -392,7 +269,7 @@ def _ask_judges(config: BuildConfig, judged: Judged, show_progress: bool) -> Non
     ask_judges(judged, ask)
 
 
-def _ask_tagger(config: BuildConfig, ingredients: _Ingredients, store: ResponseStore, show_progress: bool) -> None:
+def _ask_tagger(config: BuildConfig, ingredients: Ingredients, store: ResponseStore, show_progress: bool) -> None:
     """Query the abilities that are missing; whatever the engine, from this machine."""
     local = config.model_copy(update={"engine": "local"})
 
@@ -415,7 +292,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 def _write(
     config: BuildConfig,
-    ingredients: _Ingredients,
+    ingredients: Ingredients,
     columns: Sequence[ExpertColumn],
     store: ResponseStore,
     audits: Sequence[JudgeAudit],
@@ -469,12 +346,3 @@ def _write(
             f"Cannot write {output}: {problem.strerror or problem}; choose another --output."
         ) from problem
     return summary
-
-
-def without_secrets(value: Any) -> Any:  # noqa: ANN401
-    """Return plain values without the entries whose key names a secret; names of environment variables stay."""
-    if isinstance(value, Mapping):
-        return {key: without_secrets(inner) for key, inner in value.items() if not names_secret(str(key))}
-    if isinstance(value, list):
-        return [without_secrets(inner) for inner in value]
-    return value

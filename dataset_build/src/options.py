@@ -86,3 +86,12 @@ def _typed(hint: Any, value: Any, name: str, where: str) -> Any:  # noqa: ANN401
         return adapter.validate_python(value)
     except ValidationError as invalid:
         raise ConfigError(f"{where}: {name} is {value!r}: {invalid.errors()[0]['msg']}.") from None
+
+
+def without_secrets(value: Any) -> Any:  # noqa: ANN401
+    """Return plain values without the entries whose key names a secret; names of environment variables stay."""
+    if isinstance(value, Mapping):
+        return {key: without_secrets(inner) for key, inner in value.items() if not names_secret(str(key))}
+    if isinstance(value, list):
+        return [without_secrets(inner) for inner in value]
+    return value

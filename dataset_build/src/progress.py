@@ -81,6 +81,10 @@ class BuildProgress:
             self._draw()
         if self._bar is not None:
             self._show(self._bar.stop)
+        if kind is None and self._is_shown and self.done < self.total:
+            self._say(
+                f"{self.total - self.done:,} of {self.total:,} {self._noun} were not asked for: an endpoint is down"
+            )
 
     def add(self, response: Response) -> None:
         """Count one finished response."""

@@ -15,7 +15,7 @@ import pytest
 
 from dataset_build import BuildConfig, DataError, build_dataset, read_dataset_json, read_table
 from dataset_build.src.builder import build_parser, main
-from dataset_build.src.building import without_secrets
+from dataset_build.src.options import without_secrets
 from dataset_build.src.response_store import JOURNAL_NAME, ResponseStore
 from dataset_build.src.scorers import scorers
 

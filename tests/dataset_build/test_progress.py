@@ -40,6 +40,24 @@ def test_on_a_terminal_there_is_a_bar():
     assert "USD" in shown
 
 
+def test_what_was_not_asked_is_told_at_the_end_unless_something_else_ended_it():
+    for stream in (io.StringIO(), Terminal()):
+        with BuildProgress(100, 0, stream=stream) as progress:
+            for _ in range(60):
+                progress.add(Response("i", "e", text="x"))
+        assert stream.getvalue().endswith("40 of 100 responses were not asked for: an endpoint is down\n")
+    stream = io.StringIO()
+    with pytest.raises(KeyError), BuildProgress(100, 0, stream=stream):
+        raise KeyError
+    assert "not asked" not in stream.getvalue()
+
+
+def test_what_was_spent_before_counts_and_without_a_cap_other_rounds_show_no_cost():
+    assert "USD 1.9 of 2\n" in run(io.StringIO(), budget_usd=2.0, spent_usd=1.0).replace(", errors: timeout 100", "")
+    assert "USD" not in run(io.StringIO(), noun="verdicts to collect")
+    assert "USD 0.9 of 2" in run(io.StringIO(), noun="verdicts to collect", budget_usd=2.0)
+
+
 def test_quiet_is_quiet_and_nothing_to_do_is_no_trouble():
     assert run(io.StringIO(), is_shown=False) == ""
     assert run(io.StringIO(), total=0) == "0 responses to collect\n"
