@@ -145,7 +145,8 @@ def fit_novelty(
     measure = _measure(train, chance)
     others = measure.distances(held_out)
     usual = others if len(others) >= LEAST_HELD_OUT else left_out
-    unit = float(np.quantile(usual, QUANTILE, method="higher"))
+    # The quantile of few rows is their largest, and uncertain: one more row may well lie beyond it.
+    unit = float(np.quantile(usual, QUANTILE, method="higher")) * (1.0 + 0.5 / np.sqrt(len(usual)))
     unit = max(unit, 1e-6)  # where all instructions are the same, every other one is novel
     named = replace(measure, unit=unit)
     return FittedNovelty(named, left_out / unit, others / unit)

@@ -113,24 +113,16 @@ def print_trials(router: "Router") -> None:
     tried = router.options["diagnostics"].get("tried")
     if not tried:
         return
-    from rich.console import Console
-    from rich.table import Table
-
     seconds = getattr(router.classifier, "fit_seconds_", {})
-    table = Table(title="tried, on parts of train not learned from (behind: ± standard error, over all trade-offs)")
-    for name in ("classifier:encoder", "behind", "quality", "squared error", "fit, s", "route, ms"):
-        table.add_column(name, justify="left" if name == "classifier:encoder" else "right")
+    width = max(len(trial["name"]) for trial in tried)
+    print("tried on parts of train not learned from: behind the best ± its error, mean score, ms a route, s to fit")
     for trial in tried:
-        table.add_row(
-            f"> {trial['name']}" if trial["is_chosen"] else f"  {trial['name']}",
-            f"{trial['behind']:.4f} ± {trial['standard_error']:.4f}",
-            f"{trial['quality']:.4f}",
-            f"{trial['squared_error']:.4f}",
-            f"{seconds[trial['name']]:.1f}" if trial["name"] in seconds else "",
-            f"{1000 * trial['route_s']:.2g}",
-            style="bold" if trial["is_chosen"] else None,
+        mark = ">" if trial["is_chosen"] else " "
+        took = f"{seconds[trial['name']]:6.1f}" if trial["name"] in seconds else ""
+        print(
+            f"{mark} {trial['name']:<{width}} {trial['behind']:.4f} ±{trial['standard_error']:.4f} "
+            f"{trial['quality']:.4f} {1000 * trial['route_s']:4.2g} {took}".rstrip()
         )
-    Console().print(table)
     print("Chosen: the fastest of those within one standard error of the best.")
 
 

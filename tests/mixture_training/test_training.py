@@ -46,7 +46,7 @@ def test_it_trains_and_says_how_good_it_is(dataset, tmp_path, capsys):
     assert "Better than always asking" in out
     assert f"moe run --router {tmp_path / 'r'}" in out
     router = Router.load(tmp_path / "r")
-    assert router.model_type == "linear"
+    assert router.model_type == "auto"
     assert router.options["encoder"] == "tfidf"
     assert router.metrics["vs_best_single"]["low"] > 0.3
     assert json.loads((tmp_path / "r" / "router.json").read_text())["format_version"] == 1
