@@ -15,8 +15,8 @@ from dataset_build.src.expressions import Call, Constant, Expression, Expression
 
 #: What two values worked out in floating point may differ by, relative to them and beside their own errors.
 RELATIVE_TOLERANCE = 1e-12
-#: The same where one of them is written as a decimal number, which is rounded. It shows at least so many digits.
-ROUNDED_TOLERANCE, ROUNDED_DIGITS = 1e-6, 5
+#: Digits from which on a decimal number may be another one rounded: it is as far off as its last place tells.
+ROUNDED_DIGITS = 6
 #: Names people give the constant of integration.
 INTEGRATION_CONSTANTS = frozenset("CcK")
 #: Values of the variable; further variables take these in another order.
@@ -151,7 +151,7 @@ def are_equal(one: Expression, other: Expression) -> bool:
     pairs = [(left, right) for left, right in both if right.is_finite]
     if not pairs or (len(pairs) < len(both) and (len(pairs) < _FEWEST_POINTS or not _has_logarithm(other))):
         return False
-    tolerance = ROUNDED_TOLERANCE if _holds_rounded(one) or _holds_rounded(other) else RELATIVE_TOLERANCE
+    tolerance = max(RELATIVE_TOLERANCE, _rounding(one), _rounding(other))
     shift = pairs[0][1].value - pairs[0][0].value if is_family else 0.0
     noise = 4 * (pairs[0][0].error + pairs[0][1].error) if is_family else 0.0
     return all(
@@ -200,24 +200,27 @@ def _places(value: Fraction) -> int | None:
     return max(counts.values()) if rest == 1 else None
 
 
-def _holds_rounded(expression: Expression) -> bool:
+def _rounding(expression: Expression) -> float:
+    """Return how far off, as a share of it, the most rounded number in an expression may be; 0 where none is."""
     if isinstance(expression, Constant):
-        return _is_rounded(expression.value)
+        off = _half_a_place(expression.value)
+        return float(off / abs(expression.value)) if off else 0.0
     if isinstance(expression, Call):
-        return _holds_rounded(expression.argument)
-    return isinstance(expression, Operation) and (_holds_rounded(expression.left) or _holds_rounded(expression.right))
+        return _rounding(expression.argument)
+    if isinstance(expression, Operation):
+        return max(_rounding(expression.left), _rounding(expression.right))
+    return 0.0
 
 
-def _is_rounded(value: Fraction) -> bool:
-    """Return whether a number may be another one rounded: decimals, and enough digits."""
+def _half_a_place(value: Fraction) -> Fraction | None:
+    """Return half a unit in the last decimal place of a number that may be another one rounded, None of others."""
     places = _places(value)
-    return bool(places) and abs(value) * 10 ** (places or 0) >= 10 ** (ROUNDED_DIGITS - 1)
+    if not places or abs(value) * 10**places < 10 ** (ROUNDED_DIGITS - 1):
+        return None
+    return Fraction(1, 2 * 10**places)
 
 
 def _rounds_to(one: Fraction, other: Fraction) -> bool:
     """Return whether one of two different numbers is the other one rounded: 0.333333 is 1/3."""
-    for short, long in ((one, other), (other, one)):
-        places = _places(short)
-        if places and _is_rounded(short) and abs(short - long) <= Fraction(1, 2 * 10**places):
-            return abs(short - long) <= ROUNDED_TOLERANCE * abs(long)
-    return False
+    allowed = (_half_a_place(one), _half_a_place(other))
+    return any(off is not None and abs(one - other) <= off for off in allowed)

@@ -46,6 +46,8 @@ _UNREAD = re.compile(
     r"\b(?:floor|ceil|ceiling|round|trunc|sgn|sign|gcd|lcm|max|min|mod|det|erf|gamma|Re|Im)\s*\(|\bmod\b|[⌊⌋⌈⌉]"
 )
 _FACTORIAL = re.compile(r"[\w)]\s*!")
+#: A factorial, for no sentence ends there: "3! ways".
+_INSIDE_FACTORIAL = re.compile(r"(?<![\w.,])(\d{1,4})!(?!\s*(?:\Z|[A-Z\n!]))")
 _WORDS = re.compile(r"[^\W\d_][^\W\d_'’ -]*")
 _SENTENCE_END = re.compile(r"(?<!\d)\.|\.(?!\d)|[。\n]")
 _RULED_OUT = re.compile(r",?\s*\b(?:not|rather than|instead of)\s+[^\s,;]+", re.IGNORECASE)
@@ -75,6 +77,7 @@ def _plain(text: str) -> str:
         text = pattern.sub(replacement, text)
     text = re.sub(r"([A-Za-z0-9)]\s*=\s*)?±\s*([\w.]{1,20})", r"\1 \2 , \1 -\2", text)
     text = re.sub(r"_\{?\d\}?", "", text)  # x_1 = 2
+    text = _INSIDE_FACTORIAL.sub(r"(\1!)", text)
     text = re.sub(r"\bd\s?/\s?d[a-z]\b|\bd[xyt]\b|\b[a-z]'", " ; ", text)  # the names of derivatives are no answer
     # f(x) = …, F(x) = …: the right side is the answer.
     return re.sub(r"\b[a-zA-Z]\s?\([a-z]\)\s*=", " ; ", text)
@@ -183,7 +186,7 @@ def final_part(text: str) -> str:
 class MathEquivalence(Scorer):
     """1.0 when the answer is mathematically the reference, else 0.0.
 
-    What is written alike is equal, whatever it is. Numbers are compared exactly; only a decimal number of five digits
+    What is written alike is equal, whatever it is. Numbers are compared exactly; only a decimal number of six digits
     or more may be another one rounded. An equation in variables ("y = 2x + 1") is compared as a whole, up to a factor.
     A reference of the form "x = 2, x = 3" or "x = 1, y = 2" is a set of solutions; the answer must hold exactly
     these, in any order, named or (with one variable) as a bare list. Any other reference is one expression; it is

@@ -33,7 +33,7 @@ _NUMBER = re.compile(
     r"|[eE](?P<exponent>[-+]?\d{1,3})(?![\d.])|\^\s?\{?(?P<power>[-−+]?\d{1,3})(?!\.?\d)\}?"
     r"|(?P<factorial>!)(?=\s*[a-z×·*/+^=)]))?"
     r"(?P<times>[万萬亿億千百兆만억]|\s?(?:lakh|crore)s?\b)?"
-    r"(?P<letter>(?(currency)(?-i:k|K|M|m|B|T|bn|mn)|(?-i:k|K|M|B|bn|mn))(?!\w))?"
+    r"(?P<letter>(?(currency)\s?(?-i:k|K|M|m|B|T|bn|mn)|(?-i:k|K|M|B|bn|mn))(?!\w))?"
     r"(?:(?P<mixed>\s\d{1,9})?\s?/\s?(?P<under>\d{1,15})(?![\d/]))?"
     r"(?P<percent>\s?(?:\\?%|٪|(?:percent|per\s+cent|prozent|pour\s+cent|por\s+ciento|por\s+cento|процент\w*)\b))?"
     r"(?:\s?(?P<scale>dozen|thousand|million|billion|trillion)s?\b)?",
@@ -156,7 +156,7 @@ def numerals(text: str) -> list[Numeral]:
             value = -value
         scale = _SCALES[match["scale"].lower()] if match["scale"] else 1
         if match["letter"]:
-            letter = _LETTERS[match["letter"].lower()]
+            letter = _LETTERS[match["letter"].strip().lower()]
             if match["currency"] or match["letter"] == "k":
                 value, places = value * letter, 0
             else:  # millions, or moles a litre
