@@ -30,7 +30,7 @@ from dataset_build.src.code_remote import (
 
 #: Longest message between the two, in bytes.
 MOST_BYTES = 16 * 2**20
-#: Characters of what one call prints that are passed on.
+#: Bytes of what one call prints that are passed on.
 MOST_PRINTED = 2**20
 #: Classes that an exception of the answer is derived from, at most.
 MOST_ANCESTORS = 20
@@ -63,12 +63,28 @@ def _date_as_code(value: Any) -> list[Any] | None:  # noqa: ANN401
     return None
 
 
-class _Printed(io.StringIO):
-    """What is printed, cut when it is too much."""
+class _Kept(io.BytesIO):
+    """What is written, cut when it is too much."""
 
-    def write(self, text: str) -> int:
-        super().write(text[: max(0, MOST_PRINTED - self.tell())])
-        return len(text)
+    def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
+        given = bytes(data)
+        super().write(given[: max(0, MOST_PRINTED - self.tell())])
+        return len(given)
+
+    def fileno(self) -> int:
+        return 1
+
+
+class _Printed(io.TextIOWrapper):
+    """A standard output that keeps what is printed, with all that programs expect of one."""
+
+    def __init__(self) -> None:
+        self.kept = _Kept()
+        super().__init__(self.kept, encoding="utf-8", errors="surrogateescape", write_through=True)
+
+    def text(self) -> str:
+        """Return what was printed, nothing where it was closed."""
+        return "" if self.kept.closed else self.kept.getvalue().decode("utf-8", "replace")
 
 
 class Link:
@@ -307,7 +323,7 @@ class Link:
         except BaseException as problem:
             names = [kind.__name__ for kind in type(problem).__mro__]
             told = {"raised": [names, str(problem)[:500]]}
-        return {**told, "printed": printed.getvalue(), "globals": self._news()}
+        return {**told, "printed": printed.text(), "globals": self._news()}
 
     def _inside(self, value: Any, numbers: dict[int, int]) -> list[Any]:  # noqa: ANN401
         """Return a container as `encode` does, the ones inside it that the other end has by their numbers."""

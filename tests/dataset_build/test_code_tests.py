@@ -222,6 +222,11 @@ MONEY = "class M:\n    def __init__(self, x): self.x = x\n    def __add__(self, 
          "import datetime as d\ndef f(): return [d.date(2020, 1, 2), d.timedelta(1.5), d.datetime(2020, 1, 2, 3)]"),
         ("import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n    f()\n"
          "assert out.getvalue() == 'hi\\n'", "def f(): print('hi')"),
+        ("import contextlib, io\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n    f()\n"
+         "assert out.getvalue() == 'hi ho'",
+         "import sys\nsys.stdout.reconfigure(line_buffering=True)\nsys.stdout.fileno()\n"
+         "def f():\n    sys.stdout.write('hi')\n    sys.stdout.buffer.write(b' ho')"),
+        ("assert f() == 3", "import sys\ndef f():\n    print('x' * 3_000_000)\n    sys.stdout.close()\n    return 3"),
         ("import asyncio\nassert asyncio.run(f(2)) == 4", "async def f(x): return 2 * x"),
         ("r = [1]\ng = [r]\nf(g)\nassert r == [1, 9] and g == [r] and g[0] is r", "def f(g): g[0].append(9)"),
         ("a, b = [2], [1]\ng = [a, b]\nf(g)\nassert a == [2] and g[1] is a", "def f(g): g.sort()"),
