@@ -54,6 +54,8 @@ CANDIDATES: tuple[tuple[Candidate, float, float], ...] = (
     (Candidate("mlp", "minilm+tfidf+features"), 0.6, 1.0),
     (Candidate("xgboost", "features"), 0.7, 1.0),
 )
+#: Parts that rows are cross-validated in: of few rows, each part must leave most to learn from.
+MANY_FOLDS, FEW_FOLDS, FEW_ROWS = 5, 3, 2_000
 #: Rows that are cross-validated on at most; the winner learns from all.
 MOST_ROWS = 20_000
 #: Trade-offs at which routing is judged, beside `quality`.
@@ -125,7 +127,7 @@ class AutoClassifier(Classifier):
         sample = train
         if len(train) > MOST_ROWS:
             sample = train.take(np.sort(np.random.default_rng(self.seed).permutation(len(train))[:MOST_ROWS]))
-        folds = 5 if len(sample) <= 5_000 else 3
+        folds = MANY_FOLDS if len(sample) <= FEW_ROWS else FEW_FOLDS
         candidates = self._affordable(len(sample), len(train.experts), folds)
         self._tell(f"comparing {len(candidates)} classifiers on {len(sample):,} rows, about {self._about_s:.0f} s")
         found = out_of_fold(candidates, sample, folds=folds, seed=self.seed, on_step=self._tell)
