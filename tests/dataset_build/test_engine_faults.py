@@ -324,7 +324,7 @@ def test_what_failed_for_want_of_an_endpoint_is_asked_once_more_in_the_same_run(
 def test_builds_killed_at_random_lose_nothing_finished_and_pay_twice_only_what_was_in_flight(tmp_path: Path):
     """The last kill falls into the export. Set KILLS=50 for the full number."""
     kills = int(os.environ.get("KILLS", "3"))
-    outcome = against_an_endpoint(tmp_path, kills, 300 * kills, 32, seed=1)
+    outcome = against_an_endpoint(tmp_path, kills, 800 * kills, 32, seed=1)
     assert outcome.kills == kills
     assert outcome.during_export == 1
     assert outcome.lost == 0

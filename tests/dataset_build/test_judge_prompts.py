@@ -231,9 +231,17 @@ def test_a_scale_that_is_none_is_told_how_one_is_written():
 @given(st.text(max_size=200), st.floats(1, 10), st.text(max_size=30))
 @settings(max_examples=200, deadline=None)
 def test_a_verdict_is_found_in_any_prose_without_braces(prose: str, score: float, reason: str):
-    prose = re.sub("[{}<]", "", prose)
+    prose, reason = re.sub("[{}<]", "", prose), re.sub("<", "", reason)
     reply = f"{prose}{json.dumps({'reason': reason, 'score': score})}{prose}"
     assert read_verdict(reply, CONFIG).value == pytest.approx((score - 1) / 9)
+
+
+def test_a_reply_that_is_one_object_is_a_verdict_whatever_tags_its_reason_quotes():
+    for tag in ("<think>", "</THINK>", "<think></think>"):
+        reply = json.dumps({"reason": f"it says {tag}", "score": 10})
+        assert read_verdict(f" {reply}\n", CONFIG).value == 1.0
+        with pytest.raises(UnreadableReplyError):
+            read_verdict(f'<think>{{"score": 1}} {reply[:-1]}', CONFIG)
 
 
 def test_the_prompt_tells_the_schema_and_the_scale():

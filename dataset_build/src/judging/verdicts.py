@@ -79,7 +79,11 @@ def read_verdict(reply: str, config: JudgeConfig, *, is_cut: bool = False) -> Ve
     key = "verdict" if config.mode == "pairwise" else "score"
     if is_cut and not _CLOSED.search(reply):
         raise UnreadableReplyError("it was cut off before its end")
-    candidates = [found for found in _objects(_said(reply)[-MOST_CHARACTERS:]) if key in found]
+    # A reply that is one object and nothing else is said, whatever tags its reason quotes.
+    is_object = reply.lstrip().startswith("{") and reply.rstrip().endswith("}")
+    whole = _objects(reply.strip()) if is_object and len(reply) <= MOST_CHARACTERS else []
+    said = whole if len(whole) == 1 else _objects(_said(reply)[-MOST_CHARACTERS:])
+    candidates = [found for found in said if key in found]
     if not candidates:
         raise UnreadableReplyError(f'it holds no JSON object with "{key}"')
     verdicts = [_verdict(found, key, config) for found in candidates]
