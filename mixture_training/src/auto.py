@@ -55,7 +55,7 @@ CANDIDATES: tuple[tuple[Candidate, float, float], ...] = (
     (Candidate("xgboost", "features"), 0.7, 1.0),
 )
 #: Parts that rows are cross-validated in: of few rows, each part must leave most to learn from.
-MANY_FOLDS, FEW_FOLDS, FEW_ROWS = 5, 3, 2_000
+MANY_FOLDS, FEW_FOLDS, FEW_ROWS = 5, 3, 1_000
 #: Rows that are cross-validated on at most; the winner learns from all.
 MOST_ROWS = 20_000
 #: Trade-offs at which routing is judged, beside `quality`.
