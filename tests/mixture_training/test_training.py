@@ -264,3 +264,14 @@ def test_a_text_longer_than_the_model_has_positions_is_cut(tiny_bert_dir):
     tokenizer, model = load_pretrained(str(tiny_bert_dir))
     assert len(token_ids(tokenizer, ["?! " * 5_000], 256)[0]) == model.config.max_position_embeddings == 128
     assert HuggingFaceEncoder(str(tiny_bert_dir)).encode(["?! " * 5_000]).shape == (1, 32)
+
+
+def test_the_same_seed_gives_the_same_bytes(dataset, tmp_path, capsys):
+    contents = []
+    for name in ("one", "two"):
+        options = ("--members", "linear:tfidf,knn:tfidf,kernel:features", "--seed", "3")
+        assert run(capsys, "--dataset", dataset, "--output", tmp_path / name / "router", *options)[0] == 0
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        contents.append({path.relative_to(tmp_path / name): path.read_bytes() for path in files})
+    assert contents[0].keys() == contents[1].keys()
+    assert [name for name in contents[0] if contents[0][name] != contents[1][name]] == []
