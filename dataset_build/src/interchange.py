@@ -167,6 +167,8 @@ def _array(values: list[Any]) -> "pa.Array[Any]":
         return pa.array(values)
     except OverflowError:
         return pa.array([float("inf") if isinstance(one, int) and abs(one) >= 2**63 else one for one in values])
+    except UnicodeEncodeError:  # half of a pair of surrogates, which JSON allows and no file can hold
+        return pa.array([one.encode("utf-8", "replace").decode() if isinstance(one, str) else one for one in values])
 
 
 def _from_hub(where: str) -> "pa.Table":

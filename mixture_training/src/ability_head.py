@@ -59,7 +59,12 @@ class AbilityHead:
         if not names:
             return cls((), np.zeros((0, 0)), np.zeros(0))
         with np.load(folder / "abilities.npz", allow_pickle=False) as arrays:
-            return cls(names, arrays["weights"], arrays["bias"])
+            weights, bias = arrays["weights"], arrays["bias"]
+        if weights.ndim != 2 or weights.shape[1:] != (len(names),) or bias.shape != (len(names),):
+            raise ValueError(f"the weights of {len(names)} labels have the shape {weights.shape}")
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise ValueError("a weight is not finite")
+        return cls(names, weights, bias)
 
 
 def ability_targets(data: TrainingData, names: tuple[str, ...]) -> FloatArray:

@@ -254,6 +254,8 @@ def _replace(made: Path, folder: Path) -> None:
 
 def check_router(folder: Path) -> None:
     """Raise a ConfigError unless `folder` is that of a router."""
+    if folder.is_file():
+        raise ConfigError(f"{folder} is a file; --router names the folder of a router.")
     if not (folder / _JSON).is_file():
         raise ConfigError(f"No router in {folder}: it has no {_JSON}. Train one with `moe train --output {folder}`.")
 

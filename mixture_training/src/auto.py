@@ -118,12 +118,27 @@ class AutoClassifier(Classifier):
         self.time_budget_s = time_budget_s
         self.members = None if members is None else list(members)
         self.seed = seed
+        self._stack = Stack([], {})
+        self._settled: dict[Candidate, float] = {}
+        self._trials: list[Trial] = []
+        self.fit_seconds_: dict[str, float] = {}
+
+    def settled(self) -> "AutoClassifier":
+        """Return a classifier that has learned nothing, and will learn what this one chose, without comparing again."""
+        again = AutoClassifier(self.encoder, self.time_budget_s, self.members, self.seed)
+        again._settled = {candidate: weight for weight, candidate, _ in self._stack.members}
+        again._trials = self._trials
+        return again
 
     def fit(self, train: TrainingData, validation: TrainingData) -> "AutoClassifier":
         """Cross-validate, choose, and fit what was chosen to all of `train`."""
         check_learnable(train)
         self.experts_ = train.experts
         self.category_names_, self.ability_names_ = train.category_names, train.ability_names
+        self.out_of_fold_: FloatArray | None = None
+        if self._settled:
+            self._stack = Stack.fit(self._settled, train, validation, seed=self.seed)
+            return self
         sample = train
         if len(train) > MOST_ROWS:
             sample = train.take(np.sort(np.random.default_rng(self.seed).permutation(len(train))[:MOST_ROWS]))
@@ -146,7 +161,7 @@ class AutoClassifier(Classifier):
             (winner,) = (candidate for candidate in found if str(candidate) == chosen)
             weights[winner] = 1.0
             held_out = found[winner].scores
-        self.out_of_fold_: FloatArray | None = held_out if sample is train else None
+        self.out_of_fold_ = held_out if sample is train else None
         self._tell(f"fitting {chosen}")
         self._stack = Stack.fit(weights, train, validation, seed=self.seed)
         return self
@@ -155,7 +170,9 @@ class AutoClassifier(Classifier):
         """Return what fits into the time budget, the cheapest first."""
         self._about_s = self.time_budget_s
         if self.members is not None:
-            return [Candidate.parse(member) for member in self.members]
+            given = [Candidate.parse(member) for member in self.members]
+            read = [one if self.encoder is None else Candidate(one.kind, self.encoder, one.options) for one in given]
+            return list(dict.fromkeys(read))
         kept: list[Candidate] = []
         left = self.time_budget_s
         for candidate, seconds, power in CANDIDATES:
@@ -198,7 +215,7 @@ class AutoClassifier(Classifier):
         """Return the classifier that `save` wrote."""
         classifier = cls(**state["options"])
         classifier._stack = Stack.load(folder, state["stack"])
-        classifier._trials, classifier.out_of_fold_, classifier.fit_seconds_ = [], None, {}
+        classifier.out_of_fold_ = None
         return classifier
 
     def diagnostics(self) -> dict[str, Any]:

@@ -54,4 +54,9 @@ class CategoryHead:
     def load(cls, file: Path, names: tuple[str, ...]) -> "CategoryHead":
         """Return the head that `save` wrote."""
         with np.load(file, allow_pickle=False) as arrays:
-            return cls(names, arrays["weights"], arrays["bias"])
+            weights, bias = arrays["weights"], arrays["bias"]
+        if weights.ndim != 2 or weights.shape[1:] != (len(names),) or bias.shape != (len(names),):
+            raise ValueError(f"the weights of {len(names)} labels have the shape {weights.shape}")
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise ValueError("a weight is not finite")
+        return cls(names, weights, bias)

@@ -180,7 +180,7 @@ def route(
     """
     guard = router.guard if heed_guard else None
     is_guarded = guard is not None and guard.stops(policy)
-    rule = policy
+    rule = alone = policy
     if isinstance(policy, BudgetPolicy | TargetPolicy):
         tables = router.trade_offs
         if tables is None:
@@ -192,12 +192,20 @@ def route(
         if found is None and guard is not None:  # only the best single expert keeps the promise
             is_guarded = True
         rule = found or QualityPolicy()
+        alone = rule if is_guarded else _by_means_alone(policy, tables.single)
     is_novel = np.zeros(len(scores), dtype=bool) if distances is None else distances > 1.0
     ranking = rule.rank(scores, costs) if len(scores) else np.empty((0, scores.shape[1]), dtype=np.intp)
     if guard is not None and (is_guarded or (guard.on and is_novel.any())):
-        by_means = rule.rank(guard.mean_scores[None], guard.mean_costs[None])
+        by_means = alone.rank(guard.mean_scores[None], guard.mean_costs[None])
         ranking = np.where(is_guarded | is_novel[:, None], by_means, ranking)
     return Routing(ranking, rule, is_guarded, is_novel)
+
+
+def _by_means_alone(policy: BudgetPolicy | TargetPolicy, table: TradeOff) -> Policy:
+    """Return what keeps the promise by the experts' means; the cheapest where a budget is below every one of them."""
+    if isinstance(policy, BudgetPolicy) and table.for_budget(policy.budget) is None:
+        return CostWeightPolicy(float(table.weights[-1]))
+    return policy.in_terms_of(table) or QualityPolicy()
 
 
 def judge_guard(

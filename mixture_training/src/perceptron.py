@@ -16,8 +16,8 @@ from mixture_training.src.targets import ScoreKind, score_kind, scored_rows
 from mixture_training.src.training_data import FloatArray
 from mixture_training.src.vector_classifier import Arrays, Encoded, VectorClassifier
 
-#: Share of train that tells when to stop where there is no validation, and what counts as none.
-_HELD_OUT, _ENOUGH = 0.15, 20
+#: Share of train that tells when to stop.
+_HELD_OUT = 0.15
 #: Epochs without progress after which it stops.
 _PATIENCE = 6
 _RATE, _DECAY = 1e-3, 0.3
@@ -83,17 +83,12 @@ class PerceptronClassifier(VectorClassifier):
         self._centre = vectors.mean(axis=0)
         self._scale = np.array(max(float(np.std(vectors - self._centre)), 1e-6), dtype=np.float32)
         vectors, loss = self._standard(vectors), make(scores)
-        judging = scored_rows(validation.data)
-        given = judging.sum() >= _ENOUGH and score_kind(validation.data.scores) == self._kind
         self._layers, self._epochs_used = [], []
         for chance in np.random.default_rng(self.seed).spawn(self.networks):
-            learned = np.arange(len(vectors))
-            if given:
-                held_out, judged = self._standard(validation.vectors[judging]), make(validation.data.scores[judging])
-            else:
-                order = chance.permutation(len(vectors))
-                left_out, learned = np.split(order, [int(_HELD_OUT * len(order))])
-                held_out, judged = vectors[left_out], loss.take(left_out)
+            # Validation rows stay unseen: what they say of the router later must not be what stopped the training.
+            order = chance.permutation(len(vectors))
+            left_out, learned = np.split(order, [int(_HELD_OUT * len(order))])
+            held_out, judged = vectors[left_out], loss.take(left_out)
             layers, epochs = self._train(vectors[learned], loss.take(learned), held_out, judged, chance)
             self._layers.append(layers)
             self._epochs_used.append(epochs)

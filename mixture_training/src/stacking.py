@@ -21,6 +21,7 @@ from mixture_training.src.encoders.base import Embeddings, Encoder
 from mixture_training.src.encoders.cache import encode_cached
 from mixture_training.src.encoders.factory import load_encoder, make_encoder, part_names, save_encoder
 from mixture_training.src.hierarchical import HierarchicalClassifier, left_out_categories
+from mixture_training.src.targets import shrunk_means
 from mixture_training.src.training_data import FloatArray, TrainingData
 from mixture_training.src.vector_classifier import Encoded, Heads, VectorClassifier
 
@@ -117,6 +118,10 @@ def out_of_fold(
     for fold in np.unique(fold_of):
         on_step(f"part {fold + 1} of {folds}")
         inside = fold_of == fold
+        if inside.all():  # all texts are the same: no others are left to learn from
+            return {
+                name: OutOfFold(shrunk_means(train.scores)[None].repeat(len(train), axis=0), 0.0) for name in scores
+            }
         learned, judged = train.take(~inside), train.take(inside)
         means = learned.expert_means()
         known = np.flatnonzero(~np.isnan(means))
@@ -307,4 +312,7 @@ class Stack:
                 raise ValueError(f"{candidate.kind} is no member of a stack")
             classifier = kind.load_heads(folder / f"member_{number}", part["state"])
             members.append((float(part["weight"]), candidate, classifier.with_encoder(encoders[candidate.encoder])))
+        weights = [weight for weight, _, _ in members]
+        if not weights or not all(weight > 0.0 for weight in weights) or abs(sum(weights) - 1.0) > 1e-6:
+            raise ValueError(f"the weights of the stack are {weights}")
         return cls(members, encoders)

@@ -123,7 +123,7 @@ def print_trials(router: "Router") -> None:
             f"{mark} {trial['name']:<{width}} {trial['behind']:.4f} ±{trial['standard_error']:.4f} "
             f"{trial['quality']:.4f} {1000 * trial['route_s']:4.2g} {took}".rstrip()
         )
-    print("Chosen: the fastest of those within one standard error of the best.")
+    print("Chosen: of those within one standard error of the best, the best that is about as fast as the fastest.")
 
 
 def print_summary(router: "Router", *, seconds: float) -> None:
@@ -148,6 +148,8 @@ def print_summary(router: "Router", *, seconds: float) -> None:
             table.add_row(name, f"{row['value']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}", cost)
         console.print(table)
         print(verdict(router))
+        if all(card.mean_cost is None for card in router.experts):
+            print("No cost is recorded: all experts count as free, and policies about cost cannot tell them apart.")
     else:
         print("There are no validation rows, so nothing is known about its quality yet: moe evaluate tells.")
     print(f"router: {router.folder}")
@@ -225,7 +227,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--early_stopping_patience",
         type=positive_int,
         metavar="N",
-        help="epochs (transformer, 3) or trees (xgboost, 20) without progress on validation before it stops",
+        help="epochs without progress on validation (transformer, 3), or trees on a part of train (xgboost, 20)",
     )
     parser.add_boolean("--resume", help="go on from a transformer's last checkpoint")
     add(

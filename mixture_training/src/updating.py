@@ -18,6 +18,7 @@ import numpy as np
 from dataset_build import ConfigError
 from mixture_training.src.artifacts import Router, check_router
 from mixture_training.src.assurance import fit_assurance
+from mixture_training.src.auto import AutoClassifier
 from mixture_training.src.classifier import Classifier
 from mixture_training.src.feedback_store import FeedbackStore, ScoredInstruction
 from mixture_training.src.fitting import judge
@@ -149,7 +150,9 @@ def _refit(router: Router, base: TrainingData, feedback: Sequence[ScoredInstruct
 
 
 def unfitted(classifier: Classifier) -> Classifier:
-    """Return a classifier with the same hyper-parameters that has learned nothing."""
+    """Return a classifier with the same hyper-parameters that has learned nothing; `auto` keeps to what it chose."""
+    if isinstance(classifier, AutoClassifier):
+        return classifier.settled()
     names = [name for name in inspect.signature(type(classifier).__init__).parameters if name != "self"]
     return type(classifier)(**{name: getattr(classifier, name) for name in names})
 

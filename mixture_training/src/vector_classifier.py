@@ -139,7 +139,11 @@ class VectorClassifier(Classifier):
 
     def _load_scores(self, folder: Path) -> None:
         with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
-            self._restore({name: arrays[name] for name in arrays.files})
+            read = {name: arrays[name] for name in arrays.files}
+        for name, array in read.items():
+            if name != "scores" and array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{name} in {folder / _ARRAYS} is not finite")
+        self._restore(read)
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write encoder, model and heads."""

@@ -1,7 +1,7 @@
 """Boosted trees from an encoder's vectors to the score of each expert.
 
 XGBoost: Chen and Guestrin, 2016. One booster per expert, fitted to the rows that have a score for it, with the
-logistic objective on scores in [0, 1]; the number of trees is chosen on validation, or without it on a part of train.
+logistic objective on scores in [0, 1]; the number of trees is chosen on a part of train.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Fewer scored rows than this choose no number of trees.
 _ENOUGH_TO_STOP = 20
-#: Share of train that chooses it where there is no validation.
+#: Share of train that chooses it.
 _HELD_OUT = 0.15
 
 
@@ -33,7 +33,7 @@ class XGBoostClassifier(VectorClassifier):
         rounds: At most this many trees per expert.
         learning_rate: Shrinkage of each tree.
         depth: Of each tree.
-        patience: Trees without progress on validation after which it stops.
+        patience: Trees without progress on a part of train after which it stops.
         seed: Of the sampling of rows and columns.
     """
 
@@ -57,11 +57,9 @@ class XGBoostClassifier(VectorClassifier):
 
     def _fit_scores(self, train: Encoded, validation: Encoded) -> None:
         _require_xgboost()
+        # Validation rows stay unseen: what they say of the router later must not be what chose the number of trees.
         self._boosters = [
-            self._boost(
-                train.vectors, train.data.scores[:, column], validation.vectors, validation.data.scores[:, column]
-            )
-            for column in range(len(self.experts_))
+            self._boost(train.vectors, train.data.scores[:, column]) for column in range(len(self.experts_))
         ]
 
     def _predict_scores(self, vectors: Embeddings, categories: FloatArray) -> FloatArray:
@@ -95,18 +93,9 @@ class XGBoostClassifier(VectorClassifier):
         trees = [booster.num_boosted_rounds() for booster in self._boosters]
         return {**super().diagnostics(), "trees": dict(zip(self.experts_, trees, strict=True))}
 
-    def _boost(
-        self,
-        vectors: Embeddings,
-        scores: FloatArray,
-        held_out: Embeddings,
-        held_out_scores: FloatArray,
-    ) -> "Booster":
-        known, judged = ~np.isnan(scores), ~np.isnan(held_out_scores)
+    def _boost(self, vectors: Embeddings, scores: FloatArray) -> "Booster":
+        known = ~np.isnan(scores)
         vectors, scores = vectors[known], scores[known]
-        held_out, held_out_scores = held_out[judged], held_out_scores[judged]
-        if len(held_out) >= _ENOUGH_TO_STOP:
-            return self._train(vectors, scores, self.rounds, held_out, held_out_scores)
         left_out, learned = np.split(
             np.random.default_rng(self.seed).permutation(len(scores)), [int(_HELD_OUT * len(scores))]
         )

@@ -243,3 +243,33 @@ def test_joined_rows_with_few_texts_still_fit():
     few = joined(make_data(12, seed=1), make_data(3, seed=2))
     classifier = AutoClassifier(members=MEMBERS[:1]).fit(few, few.take([]))
     assert classifier.predict(["apple"]).scores.shape == (1, 3)
+
+
+@pytest.mark.parametrize("make", [AutoClassifier, EnsembleClassifier])
+def test_where_all_texts_are_the_same_it_still_fits(make: type):
+    data = replace(make_data(40, seed=1), texts=("the same",) * 40)
+    classifier = make(members=MEMBERS).fit(data, data.take([]))
+    np.testing.assert_allclose(classifier.predict(["the same"]).scores[0], data.expert_means(), atol=0.1)
+
+
+@pytest.mark.parametrize("weight", [float("nan"), -1.0, 0.0, 2.0])
+def test_a_stack_with_weights_that_are_no_mixture_is_refused(fitted: AutoClassifier, tmp_path: Path, weight: float):
+    state = fitted.save(tmp_path)
+    state["stack"]["members"][0]["weight"] = weight
+    with pytest.raises(ValueError, match="the weights of the stack are"):
+        AutoClassifier.load(tmp_path, state)
+
+
+def test_an_encoder_that_is_given_is_what_all_members_read():
+    candidates = AutoClassifier(encoder="features", members=MEMBERS)._affordable(100, 3, 3)
+    assert [str(candidate) for candidate in candidates] == ["linear:features", "knn:features", "kernel:features"]
+
+
+def test_a_settled_one_learns_what_was_chosen_without_comparing_again(fitted: AutoClassifier, monkeypatch):
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("compared again")
+
+    monkeypatch.setattr(auto_module, "out_of_fold", never)
+    again = fitted.settled().fit(TRAIN, VALIDATION)
+    assert again.diagnostics() == fitted.diagnostics()
+    np.testing.assert_array_equal(again.predict(TEST.texts).scores, fitted.predict(TEST.texts).scores)

@@ -176,3 +176,25 @@ def test_a_guard_that_contradicts_itself_is_refused(change):
     change(state)
     with pytest.raises((ValueError, TypeError, KeyError)):
         Guard.from_state(state, 2)
+
+
+@pytest.mark.parametrize("share", [0.8, 0.9, 0.95])
+def test_a_target_holds_for_novel_instructions_too_by_the_table_of_single_experts(share):
+    expected, costs, truth = rows()
+    known = judged(expected, costs, truth)
+    policy = parse_policy(f"target={share}")
+    routing = route(expected, costs, policy, known, distances=np.full(len(expected), 2.0))
+    assert not routing.is_guarded
+    alone = policy.in_terms_of(known.trade_offs.single) or QUALITY
+    by_means = alone.rank(known.guard.mean_scores[None], known.guard.mean_costs[None])
+    assert (routing.ranking == by_means).all()
+    kept = known.guard.mean_scores[routing.ranking[0, 0]]
+    assert kept >= share * known.guard.mean_scores.max()
+
+
+def test_a_budget_below_every_single_expert_sends_novel_instructions_to_the_cheapest():
+    expected, costs, truth = rows()
+    known = judged(expected, costs, truth)
+    budget = 0.00101  # the cheaper expert costs 0.001
+    routing = route(expected, costs, parse_policy(f"budget={budget}"), known, distances=np.full(len(expected), 2.0))
+    assert (routing.ranking[:, 0] == 0).all()

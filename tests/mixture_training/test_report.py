@@ -293,16 +293,17 @@ def test_the_headline_says_better_only_where_the_interval_does():
     assert few.text.startswith("On 7 instructions, too few to tell")
     assert few.tone == "open"
     assert "cannot be compared" in told(NOTHING).text
-    assert "it costs 43.0 % [35.0, 51.0] less" in told(Interval(0.1, 0.05, 0.15)).text
+    assert "it would cost 43.0 % [35.0, 51.0] less" in told(Interval(0.1, 0.05, 0.15)).text
+    assert "Under quality it pays" in told(Interval(0.1, 0.05, 0.15)).text
 
 
 def test_a_dearer_method_is_told_so():
     result = made_result(methods=1)
     entry = replace(result.methods["method 0"], cost_saving=-0.2, intervals={"cost_saving": around(-0.2, 0.1)})
-    assert "it costs 20.0 % [10.0, 30.0] MORE" in words.headline(replace(result, methods={"m": entry})).text
+    assert "it would cost 20.0 % [10.0, 30.0] MORE" in words.headline(replace(result, methods={"m": entry})).text
     open_ = replace(entry, intervals={"cost_saving": around(0.1, 0.2)})
     told = words.headline(replace(result, methods={"m": open_})).text
-    assert "that it costs less at equal quality is not shown, 10.0 % [-10.0, 30.0]" in told
+    assert "that it would cost less at equal quality is not shown, 10.0 % [-10.0, 30.0]" in told
     silent = replace(entry, cost_saving=math.nan, intervals={})
     assert "costs" not in words.headline(replace(result, methods={"m": silent})).text
 

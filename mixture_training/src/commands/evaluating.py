@@ -170,6 +170,8 @@ def _more(
         result = with_repeats(
             result, data, makers, repeats=args.repeats, policy=policy, seed=args.seed, on_step=on_step
         )
+    if args.leave_category_out and not data.category_names:
+        raise ConfigError(f"--leave_category_out needs categories, and {args.dataset} has none.")
     if args.diagnostics or args.leave_category_out:
         first = next(iter(makers), None)
         subject = None

@@ -55,6 +55,7 @@ class TfidfEncoder(Encoder):
         """Learn the vocabulary, how rare each feature is, and the directions that keep most of it."""
         from scipy.sparse import csr_matrix
         from sklearn.decomposition import TruncatedSVD
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         tokenised = [_tokens(text) for text in texts]
         rare = 2 if len(texts) >= 20 else 1
@@ -77,7 +78,8 @@ class TfidfEncoder(Encoder):
                 shape=(len(texts), width),
             )
             kept = min(self.dimensions, len(texts) - 1)
-            directions = TruncatedSVD(kept, n_iter=3, random_state=self.seed).fit(matrix).components_.T
+            with threadpool_limits(limits=1):  # sums in another order round to other directions
+                directions = TruncatedSVD(kept, n_iter=3, random_state=self.seed).fit(matrix).components_.T
         else:
             directions = np.eye(width, max(width, 1))  # texts without any word: one dimension, always 0
         # Rounded now, so that a saved encoder gives the very same vectors.

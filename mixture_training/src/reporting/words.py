@@ -73,7 +73,7 @@ def headline(result: EvaluationResult) -> Verdict:
         return Verdict(name, f"On {result.instructions} instructions, too few to tell: {text}", "open")
     if result.policy != _BY_QUALITY:
         return Verdict(name, f"{text}{_price(result, entry)}", "good" if gain.low > 0 else "open")
-    return Verdict(name, text, "open" if _taken_back(result, entry) else _tone(gain))
+    return Verdict(name, f"{text}{_price(result, entry)}", "open" if _taken_back(result, entry) else _tone(gain))
 
 
 def verdicts(result: EvaluationResult) -> Iterator[Verdict]:
@@ -171,13 +171,13 @@ def _saving(result: EvaluationResult, entry: Result) -> str:
         return ""
     found = entry.intervals.get("cost_saving", Interval(saving, math.nan, math.nan))
     if found.low <= 0 <= found.high:
-        return f"; that it costs less at equal quality is not shown, {share_with_interval(found)}"
+        return f"; that it would cost less at equal quality is not shown, {share_with_interval(found)}"
     told = share_with_interval(found if saving >= 0 else Interval(-saving, -found.high, -found.low))
-    return f"; at the quality of {result.best_single} it costs {told} {'less' if saving >= 0 else 'MORE'}"
+    return f"; set to the quality of {result.best_single} it would cost {told} {'less' if saving >= 0 else 'MORE'}"
 
 
 def _price(result: EvaluationResult, entry: Result) -> str:
-    """Return what is paid beside the best single expert, where a policy gives up score for it."""
+    """Return what is paid under the policy that was judged, beside what the best single expert costs."""
     unit, best = cost_unit(result), result.references["best_single"].cost
     if not math.isfinite(entry.cost + best):
         return ""
@@ -214,7 +214,8 @@ def _category_only(method: str, entry: Result, part: float) -> Verdict:
     if math.isnan(part):
         return Verdict("Category only", f"{text} against best single.", "open")
     if part >= 0.9:
-        end = f"{share(part)} of the gain of {method}: a table of categories would do nearly as well."
+        how = "better" if part > 1.0 else "nearly as well"
+        end = f"{share(part)} of the gain of {method}: a table of categories would do {how}."
         return Verdict("Category only", f"{text}, {end}", "open")
     end = f"{share(max(part, 0.0))} of the gain of {method}: the rest comes from the instruction itself."
     return Verdict("Category only", f"{text}, {end}", "good")
