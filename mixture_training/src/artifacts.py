@@ -5,7 +5,6 @@
 it learned from, without the responses) and `README.md`.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -19,7 +18,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dataset_build import ConfigError, DataError, Price, ToolkitError, abilities_text, read_table, write_table
+from dataset_build import (
+    ConfigError,
+    DataError,
+    Price,
+    ToolkitError,
+    abilities_text,
+    read_table,
+    sha256_of,
+    write_table,
+)
+from mixture_training.src.array_files import save_arrays
 from mixture_training.src.assurance import Assurance
 from mixture_training.src.classifier import Classifier, classifiers
 from mixture_training.src.costs import CostModel
@@ -143,7 +152,7 @@ class Router:
             **{f"novelty.{name}": values for name, values in self.assurance.arrays().items()},
         }
         if arrays:
-            np.savez(folder / _ARRAYS, allow_pickle=False, **arrays)
+            save_arrays(folder / _ARRAYS, arrays)
         if self._training is not None:
             write_table(to_frame(self._training), folder / _DATA)
         elif self.folder is not None and (self.folder / _DATA).is_file():
@@ -167,7 +176,7 @@ class Router:
             "data": self.data,
             "options": self.options,
             "files": {
-                path.relative_to(folder).as_posix(): _sha256(path)
+                path.relative_to(folder).as_posix(): sha256_of(path)
                 for path in sorted(folder.rglob("*"))
                 if path.is_file()
             },
@@ -323,17 +332,12 @@ def _verify(folder: Path, files: Mapping[str, str]) -> None:
         linked_out = not file.resolve().is_relative_to(inside)
         if linked_out and file.is_symlink() is False:
             raise DataError(f"{folder} leads outside itself through {name!r}; do not use this router.")
-        if _sha256(file) != expected:
+        if sha256_of(file) != expected:
             raise DataError(f"{file} is damaged (its SHA-256 differs). Copy or train the router again.")
     for file in sorted((folder / _WEIGHTS).rglob("*")):
         name = file.relative_to(folder).as_posix()
         if file.is_file() and name not in files and not file.name.startswith("."):
             raise DataError(f"{folder} holds {name}, which its {_JSON} does not list; do not use this router.")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON-able value

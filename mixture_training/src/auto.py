@@ -135,15 +135,19 @@ class AutoClassifier(Classifier):
         check_learnable(train)
         self.experts_ = train.experts
         self.category_names_, self.ability_names_ = train.category_names, train.ability_names
-        self.out_of_fold_: FloatArray | None = None
-        if self._settled:
-            self._stack = Stack.fit(self._settled, train, validation, seed=self.seed)
-            return self
         sample = train
         if len(train) > MOST_ROWS:
             sample = train.take(np.sort(np.random.default_rng(self.seed).permutation(len(train))[:MOST_ROWS]))
         folds = MANY_FOLDS if len(sample) <= FEW_ROWS else FEW_FOLDS
-        candidates = self._affordable(len(sample), len(train.experts), folds)
+        weights, held_out = self._learn_again(sample, folds) if self._settled else self._compare(sample, folds)
+        self.out_of_fold_: FloatArray | None = held_out if sample is train else None
+        self._tell(f"fitting {', '.join(str(candidate) for candidate, weight in weights.items() if weight)}")
+        self._stack = Stack.fit(weights, train, validation, seed=self.seed)
+        return self
+
+    def _compare(self, sample: TrainingData, folds: int) -> tuple[dict[Candidate, float], FloatArray]:
+        """Return the weights of what is to be used, and what that gives the rows it has not learned from."""
+        candidates = self._affordable(len(sample), len(sample.experts), folds)
         self._tell(f"comparing {len(candidates)} classifiers on {len(sample):,} rows, about {self._about_s:.0f} s")
         found = out_of_fold(candidates, sample, folds=folds, seed=self.seed, on_step=self._tell)
         if not found:
@@ -152,19 +156,20 @@ class AutoClassifier(Classifier):
         chosen, self._trials = choose(found, sample, fold_of)
         #: Seconds each candidate's fits took; not saved, so that the same seed gives the same files.
         self.fit_seconds_ = {str(candidate): part.fit_s for candidate, part in found.items()}
-        weights = dict.fromkeys(found, 0.0)
         if chosen == STACK:
             parts = [part.scores for part in found.values()]
-            weights |= dict(zip(found, stack_weights(parts, sample.scores).tolist(), strict=True))
-            held_out = stacked_out_of_fold(parts, sample.scores, fold_of)
-        else:
-            (winner,) = (candidate for candidate in found if str(candidate) == chosen)
-            weights[winner] = 1.0
-            held_out = found[winner].scores
-        self.out_of_fold_ = held_out if sample is train else None
-        self._tell(f"fitting {chosen}")
-        self._stack = Stack.fit(weights, train, validation, seed=self.seed)
-        return self
+            weights = dict(zip(found, stack_weights(parts, sample.scores).tolist(), strict=True))
+            return weights, stacked_out_of_fold(parts, sample.scores, fold_of)
+        (winner,) = (candidate for candidate in found if str(candidate) == chosen)
+        return {winner: 1.0}, found[winner].scores
+
+    def _learn_again(self, sample: TrainingData, folds: int) -> tuple[dict[Candidate, float], FloatArray]:
+        """Return the same for what was settled on; the guard needs rows not learned from here too."""
+        found = out_of_fold(list(self._settled), sample, folds=folds, seed=self.seed)
+        if len(found) < len(self._settled):
+            raise ConfigError("What this router was made of can no longer be used; see the warnings above.")
+        held_out = np.sum([self._settled[candidate] * part.scores for candidate, part in found.items()], axis=0)
+        return self._settled, np.asarray(held_out, dtype=np.float64)
 
     def _affordable(self, rows: int, experts: int, folds: int) -> list[Candidate]:
         """Return what fits into the time budget, the cheapest first."""

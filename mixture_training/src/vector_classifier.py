@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixture_training.src.ability_head import AbilityHead
+from mixture_training.src.array_files import save_arrays
 from mixture_training.src.category_head import CategoryHead
 from mixture_training.src.classifier import Classifier, Prediction
 from mixture_training.src.encoders.base import Embeddings, Encoder
@@ -135,7 +136,7 @@ class VectorClassifier(Classifier):
 
     def _save_scores(self, folder: Path) -> None:
         """Write the model of scores; overridden where it is no set of arrays."""
-        np.savez(folder / _ARRAYS, allow_pickle=False, **self._arrays())
+        save_arrays(folder / _ARRAYS, self._arrays())
 
     def _load_scores(self, folder: Path) -> None:
         with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mixture_training.src.array_files import save_arrays
 from mixture_training.src.encoders import number_facts
 from mixture_training.src.encoders.base import Embeddings, Encoder
 
@@ -116,7 +117,7 @@ class FeaturesEncoder(Encoder):
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write means and scales (npz)."""
-        np.savez(folder / "features.npz", allow_pickle=False, mean=self._mean, scale=self._scale)
+        save_arrays(folder / "features.npz", {"mean": self._mean, "scale": self._scale})
         return {}
 
     @classmethod

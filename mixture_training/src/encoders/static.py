@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mixture_training.src.array_files import save_arrays
 from mixture_training.src.encoders.base import Embeddings, Encoder, readable
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class StaticEncoder(Encoder):
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the table (npz, fp16) and the tokenizer."""
         tokenizer, table = self._loaded()
-        np.savez(folder / "static.npz", allow_pickle=False, table=table.astype(np.float16))
+        save_arrays(folder / "static.npz", {"table": table.astype(np.float16)})
         tokenizer.save(str(folder / "tokenizer.json"))
         return {}
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dataset_build import ConfigError, MiniLM, cache_folder
+from dataset_build import ConfigError, MiniLM, cache_folder, sha256_of, write_atomically
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -47,11 +47,11 @@ def cached_table() -> Table:
         ConfigError: the cache cannot be written.
     """
     source = MiniLM.packaged_folder() / "model.safetensors"
-    file = cache_folder() / f"static-{_sha256(source.read_bytes())[:12]}-{_VERSION}" / "table.npy"
+    file = cache_folder() / f"static-{sha256_of(source)[:12]}-{_VERSION}" / "table.npy"
     recorded = file.with_suffix(".sha256")
     if file.is_file() and recorded.is_file():
         content = file.read_bytes()
-        if recorded.read_text(encoding="ascii", errors="replace").strip() == _sha256(content):
+        if recorded.read_text(encoding="ascii", errors="replace").strip() == hashlib.sha256(content).hexdigest():
             return _read(content)
         logger.info("%s is damaged and is made again", file)
     stream = io.BytesIO()
@@ -59,8 +59,8 @@ def cached_table() -> Table:
     content = stream.getvalue()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(file, content)
-        _replace(recorded, _sha256(content).encode("ascii"))
+        write_atomically(file, content)
+        write_atomically(recorded, hashlib.sha256(content).hexdigest().encode("ascii"))
     except OSError as problem:
         raise ConfigError(
             f"Cannot write the table of the static encoder to {file.parent} ({problem.strerror}); "
@@ -158,19 +158,3 @@ def _session_for_batches(model: Path) -> Any:  # noqa: ANN401
 def _read(content: bytes) -> Table:
     table: Table = np.load(io.BytesIO(content), allow_pickle=False)
     return table
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write beside the target, then rename: a second process never reads half a file."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.replace(name, file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
