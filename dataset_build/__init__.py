@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         ToolkitError,
     )
     from dataset_build.src.evaluator import Evaluator
-    from dataset_build.src.experts.base import BatchExpert, CannotAnswerError, Expert, ToolExpert
+    from dataset_build.src.experts.base import BatchExpert, CannotAnswerError, Capabilities, Expert, ToolExpert
+    from dataset_build.src.experts.chat_call import ChatCall, ChatPiece
     from dataset_build.src.experts.chat_protocol import read_failure
     from dataset_build.src.experts.echo import EchoExpert
     from dataset_build.src.experts.http_connection import HttpConnection, Transport, parsed_address
@@ -62,6 +63,9 @@ _HOME = {
     "CANNOT_ANSWER": "dataset_build.src.records:CANNOT_ANSWER",
     "COLUMNS": "dataset_build.src.records:COLUMNS",
     "CannotAnswerError": "dataset_build.src.experts.base:CannotAnswerError",
+    "Capabilities": "dataset_build.src.experts.base:Capabilities",
+    "ChatCall": "dataset_build.src.experts.chat_call:ChatCall",
+    "ChatPiece": "dataset_build.src.experts.chat_call:ChatPiece",
     "ConfigError": "dataset_build.src.errors:ConfigError",
     "DataError": "dataset_build.src.errors:DataError",
     "EarlyStopError": "dataset_build.src.errors:EarlyStopError",
@@ -143,6 +147,9 @@ __all__ = [
     "CANNOT_ANSWER",
     "COLUMNS",
     "CannotAnswerError",
+    "Capabilities",
+    "ChatCall",
+    "ChatPiece",
     "ConfigError",
     "DataError",
     "EarlyStopError",

@@ -156,6 +156,8 @@ class Answer:
         first_token_s: Seconds until the first token arrived, when the answer was streamed.
         tokens_estimated: Whether the token counts are ours, because the endpoint reported none.
         samples: All texts where several were asked for (`text` is the first); empty otherwise.
+        choice: The choice of the chat protocol as the endpoint gave it (`message`, `finish_reason` …), where a
+            conversation was asked; `text` is the text of its message, and may be empty beside tool calls.
     """
 
     text: str
@@ -170,6 +172,7 @@ class Answer:
     first_token_s: float | None = None
     tokens_estimated: bool = False
     samples: tuple[str, ...] = ()
+    choice: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

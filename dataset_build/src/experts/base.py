@@ -11,16 +11,37 @@ import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, MissingDependencyError
+from dataset_build.src.experts.chat_call import ChatCall, ChatPiece
 from dataset_build.src.limits import Limits
 from dataset_build.src.records import CANNOT_ANSWER, Answer, CallEstimate, Instruction, Price
 from dataset_build.src.tokens import count_tokens, most_tokens
 
 #: The stated price of a core for tools that run on the user's own machine, USD per hour.
 DEFAULT_CORE_HOUR_USD = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an expert can take besides a text; a request that needs more is never sent to it.
+
+    Attributes:
+        tools: Definitions of tools, and messages with their calls and results.
+        vision: Images.
+        audio: Sound.
+        json_mode: `response_format` other than text.
+        context_tokens: Tokens that a request and its answer may have together; None where nothing is known.
+    """
+
+    tools: bool = False
+    vision: bool = False
+    audio: bool = False
+    json_mode: bool = False
+    context_tokens: int | None = None
 
 
 class Expert(ABC):
@@ -39,6 +60,8 @@ class Expert(ABC):
     timeout_s: float | None = None
     #: How much its endpoint may be asked, where a user said so.
     limits: Limits | None = None
+    #: What it can take besides a text.
+    capabilities: Capabilities = Capabilities()
 
     def __init__(self, name: str, *, price: Price | None = None, description: str = "") -> None:
         self.name = name
@@ -54,6 +77,25 @@ class Expert(ABC):
             ExpertRefusedError: it will not.
             ExpertCrashedError: the expert's own code failed.
         """
+
+    async def chat(self, call: ChatCall) -> Answer:
+        """Answer a conversation; an expert that takes no messages answers its transcript.
+
+        Raises:
+            ExpertError: as for `answer`.
+        """
+        return await self.answer(Instruction.create(call.transcript))
+
+    async def stream_chat(self, call: ChatCall) -> AsyncIterator[ChatPiece | Answer]:
+        """Yield the pieces of an answer as they come, and the whole `Answer` last.
+
+        Raises:
+            ExpertError: as for `answer`, before the first piece or after any.
+        """
+        answer = await self.chat(call)
+        message = {"content": answer.text} if answer.choice is None else dict(answer.choice.get("message") or {})
+        yield ChatPiece({"role": "assistant", **message}, answer.finish_reason or "stop")
+        yield answer
 
     @property
     def endpoint(self) -> str:
@@ -142,6 +184,10 @@ class ToolExpert(Expert):
             raise ExpertCrashedError(f"{type(crash).__name__}: {crash}", expert=self.name) from crash
         cpu = time.thread_time() - cpu_started
         return Answer(text=text, cost=self.price.of_cpu(cpu), latency_s=time.perf_counter() - started)
+
+    async def chat(self, call: ChatCall) -> Answer:
+        """Answer what the user said last: a tool understands an instruction, not a conversation."""
+        return await self.answer(Instruction.create(call.last_text))
 
     async def answer(self, instruction: Instruction) -> Answer:
         """Answer in a thread, so that other experts go on meanwhile."""
