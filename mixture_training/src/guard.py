@@ -144,12 +144,14 @@ class Routing:
         policy: What they were ranked by: `quality` or `cost_weight`, whatever was asked for.
         is_guarded: Whether all were ranked by the experts' means instead of by what is expected of each instruction.
         is_novel: (n,), those that were, or would have been, because nothing like them was learned from.
+        alone: What the experts' means are ranked by, where they are.
     """
 
     ranking: IndexArray
     policy: Policy
     is_guarded: bool
     is_novel: npt.NDArray[np.bool_]
+    alone: Policy
 
 
 def route(
@@ -198,7 +200,7 @@ def route(
     if guard is not None and (is_guarded or (guard.on and is_novel.any())):
         by_means = alone.rank(guard.mean_scores[None], guard.mean_costs[None])
         ranking = np.where(is_guarded | is_novel[:, None], by_means, ranking)
-    return Routing(ranking, rule, is_guarded, is_novel)
+    return Routing(ranking, rule, is_guarded, is_novel, alone)
 
 
 def _by_means_alone(policy: BudgetPolicy | TargetPolicy, table: TradeOff) -> Policy:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mixture_training.src.guard import Guard
 
 BoolArray = npt.NDArray[np.bool_]
+Vectors = npt.NDArray[np.float32]
 
 #: Expected scores this close are called equal in a reason.
 _SAME = 0.005
@@ -103,6 +104,8 @@ class RoutingTable:
         is_guarded: (n,), whether the ranking is that of the experts' means.
         bounds: (low, high) of the scores, each (n, E); None where nothing tells.
         novelty: (n,), above 1 where an instruction is novel; None where nothing tells.
+        vectors: What the classifier read instead of the texts, (n, d); None where it reads no vectors.
+        alone: What ranks the experts' means where they are what is ranked by; None means `rule`.
     """
 
     experts: tuple[str, ...]
@@ -117,6 +120,8 @@ class RoutingTable:
     is_guarded: BoolArray | None = None
     bounds: tuple[FloatArray, FloatArray] | None = None
     novelty: FloatArray | None = None
+    vectors: Vectors | None = None
+    alone: Policy | None = None
 
     @property
     def novel_share(self) -> float | None:
@@ -177,6 +182,8 @@ class Recommender:
             is_guarded=routing.is_guarded | (routing.is_novel & self._heeds_novelty),
             bounds=None if assurance.intervals is None else assurance.intervals.around(prediction.scores, distances),
             novelty=distances,
+            vectors=prediction.vectors,
+            alone=routing.alone,
         )
 
     @property
