@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
     from dataset_build.src.evaluator import Evaluator
     from dataset_build.src.experts.base import BatchExpert, CannotAnswerError, Capabilities, Expert, ToolExpert
-    from dataset_build.src.experts.chat_call import ChatCall, ChatPiece
+    from dataset_build.src.experts.chat_call import OWN_KEYS, ChatCall, ChatPiece, text_of
     from dataset_build.src.experts.chat_protocol import read_failure
     from dataset_build.src.experts.echo import EchoExpert
     from dataset_build.src.experts.http_connection import HttpConnection, Transport, parsed_address
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from dataset_build.src.registry import Registry, nearest
     from dataset_build.src.scorers.base import Scorer
     from dataset_build.src.sources.base import Source
+    from dataset_build.src.tokens import count_tokens
     from dataset_build.src.whole_files import sha256_of, write_atomically
     from dataset_build.src.wording import normal
 
@@ -90,6 +91,7 @@ _HOME = {
     "MiniLM": "dataset_build.src.minilm:MiniLM",
     "MissingDependencyError": "dataset_build.src.errors:MissingDependencyError",
     "NearDuplicates": "dataset_build.src.near_duplicates:NearDuplicates",
+    "OWN_KEYS": "dataset_build.src.experts.chat_call:OWN_KEYS",
     "Parser": "dataset_build.src.arguments:Parser",
     "Price": "dataset_build.src.records:Price",
     "PriceConfig": "dataset_build.src.config:PriceConfig",
@@ -110,6 +112,7 @@ _HOME = {
     "call_expert": "dataset_build.src.calls:call_expert",
     "call_hub": "dataset_build.src.hub:call_hub",
     "comma_list": "dataset_build.src.arguments:comma_list",
+    "count_tokens": "dataset_build.src.tokens:count_tokens",
     "import_dataset": "dataset_build.src.importing:import_dataset",
     "judge_sample": "dataset_build.src.judging.calibration:judge_sample",
     "labels_of": "dataset_build.src.labels:labels_of",
@@ -134,6 +137,7 @@ _HOME = {
     "resolve": "dataset_build.src.config:resolve",
     "run_command": "dataset_build.src.arguments:run_command",
     "sha256_of": "dataset_build.src.whole_files:sha256_of",
+    "text_of": "dataset_build.src.experts.chat_call:text_of",
     "tools": "dataset_build.src.experts.tools:tools",
     "validate": "dataset_build.src.config:validate",
     "write_atomically": "dataset_build.src.whole_files:write_atomically",
@@ -174,6 +178,7 @@ __all__ = [
     "MiniLM",
     "MissingDependencyError",
     "NearDuplicates",
+    "OWN_KEYS",
     "Parser",
     "Price",
     "PriceConfig",
@@ -194,6 +199,7 @@ __all__ = [
     "call_expert",
     "call_hub",
     "comma_list",
+    "count_tokens",
     "import_dataset",
     "judge_sample",
     "labels_of",
@@ -218,6 +224,7 @@ __all__ = [
     "resolve",
     "run_command",
     "sha256_of",
+    "text_of",
     "tools",
     "validate",
     "write_atomically",
