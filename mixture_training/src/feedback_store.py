@@ -1,66 +1,40 @@
-"""What was decided and how good it turned out to be, in one SQLite file beside the router.
+"""What was decided and how good it turned out to be, in a SQLite file beside the router or in PostgreSQL.
 
-The schema is changed only by the numbered migrations at the end of this file; opening an older file upgrades it.
+SQLAlchemy is imported when a store is opened, Alembic when its schema has to be made or brought up to date.
 """
 
-import json
-import sqlite3
-import threading
+import hashlib
+import hmac
+import math
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dataset_build import ConfigError, DataError
-from mixture_training.src.model_executor import Attempt
+from dataset_build import ConfigError
+from mixture_training.src.decisions import Decision, Feedback, FeedbackKind, Judged, new_id, now
+from mixture_training.src.storing.database import Database, StoreUnavailableError
+from mixture_training.src.storing.keys import KeyStore
+from mixture_training.src.storing.rows import clean, from_row, to_row
 
+if TYPE_CHECKING:
+    from mixture_training.src.storing.counting import Traffic
 
-@dataclass(frozen=True)
-class Decision:
-    """One instruction that was routed and executed.
-
-    Attributes:
-        id: What feedback refers to.
-        created: ISO 8601, UTC.
-        instruction: Its text.
-        expert: Who answered in the end; None when nobody did.
-        response: The answer; None when nobody answered.
-        ranking: The experts as the recommender ranked them.
-        policy: The policy that ranked.
-        category: The likeliest category, when known.
-        confidence: Its probability.
-        expected_score: Of the expert that answered, or of the first ranked when nobody did.
-        cost: USD of all attempts.
-        latency_s: Seconds from start to answer.
-        attempts: Every call that was made, in order.
-    """
-
-    id: str
-    created: str
-    instruction: str
-    expert: str | None
-    response: str | None
-    ranking: tuple[str, ...]
-    policy: str
-    category: str | None
-    confidence: float | None
-    expected_score: float
-    cost: float
-    latency_s: float
-    attempts: tuple[Attempt, ...]
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """One judgement of one decision; `score` is in [0, 1]."""
-
-    decision_id: str
-    created: str
-    score: float
-    comment: str | None = None
+__all__ = [
+    "Counts",
+    "Decision",
+    "Feedback",
+    "FeedbackStore",
+    "Judged",
+    "ScoredInstruction",
+    "StoreUnavailableError",
+    "feedback_path",
+    "new_id",
+    "now",
+]
 
 
 @dataclass(frozen=True)
@@ -84,14 +58,13 @@ class ScoredInstruction:
     category: str | None
 
 
-def new_id() -> str:
-    """Return a fresh decision id."""
-    return uuid.uuid4().hex[:16]
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much a store holds; `latest` is when the last decision was made, None without any."""
 
-
-def now() -> str:
-    """Return the time as it is stored."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    decisions: int
+    feedback: int
+    latest: str | None
 
 
 def feedback_path(folder: Path) -> Path:
@@ -101,147 +74,287 @@ def feedback_path(folder: Path) -> Path:
 
 
 class FeedbackStore:
-    """Decisions and feedback; safe to use from several threads, and from several processes at once.
+    """Decisions, feedback and keys; safe to use from several threads, and from several processes at once.
 
     Args:
-        path: The file; made with its folder when absent.
+        place: A file (made with its folder when absent), `sqlite:///FILE` or `postgresql://user:password@host/name`.
+
+    Attributes:
+        path: The file; None for a server.
+        place: Where it is, to be shown: a URL without its password.
+        keys: Who may call.
 
     Raises:
-        ConfigError: the place cannot be written.
-        DataError: the file is no feedback store, or was written by a newer version.
+        ConfigError: the place cannot be written, or the URL is none.
+        StoreUnavailableError: there is no answer from the server. Every method raises it while the database is away.
+        DataError: it is no feedback store, or was written by a newer version.
+        MissingDependencyError: the driver of PostgreSQL is not installed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, check_same_thread=False, timeout=30.0)
-        except (OSError, sqlite3.Error) as problem:
-            raise ConfigError(f"Cannot open the feedback store {path}: {problem}. Give another path.") from None
-        try:
-            self._migrate()
-        except sqlite3.DatabaseError as problem:
-            self._connection.close()
-            if isinstance(problem, sqlite3.OperationalError):
-                raise ConfigError(f"Cannot write the feedback store {path}: {problem}. Give another path.") from None
-            raise DataError(f"{path} is no feedback store ({problem}). Move it away or give another path.") from None
-        except DataError:
-            self._connection.close()
-            raise
+    def __init__(self, place: Path | str) -> None:
+        self._database = Database(place)
+        from mixture_training.src.storing.writing import salt
 
-    def _migrate(self) -> None:
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")  # no fsync a decision; only a power cut may lose the last
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(_MIGRATIONS):
-                raise DataError(
-                    f"{self.path} has schema version {version}; this moe-toolkit knows up to {len(_MIGRATIONS)}. "
-                    "Upgrade moe-toolkit."
-                )
-            for number, statements in enumerate(_MIGRATIONS[version:], start=version + 1):
-                for statement in statements:
-                    self._connection.execute(statement)
-                self._connection.execute(f"PRAGMA user_version = {number}")
+        self.path, self.place = self._database.path, self._database.place
+        self.keys = KeyStore(self._database)
+        self._salt = salt(self._database).encode("ascii")
+
+    def user_hash(self, user: str) -> str:
+        """Return what is stored in place of a user's (or a session's) name: its HMAC with the store's own salt."""
+        return hmac.new(self._salt, user.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
     def remember(self, decision: Decision) -> None:
         """Store a decision; from then on it survives the end of this process, however it comes."""
-        with self._lock, self._connection:
-            self._connection.execute(
-                "INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    decision.id,
-                    decision.created,
-                    _utf8(decision.instruction),
-                    None if decision.expert is None else _utf8(decision.expert),
-                    None if decision.response is None else _utf8(decision.response),
-                    json.dumps(decision.ranking),
-                    decision.policy,
-                    None if decision.category is None else _utf8(decision.category),
-                    decision.confidence,
-                    decision.expected_score,
-                    decision.cost,
-                    decision.latency_s,
-                    json.dumps([asdict(attempt) for attempt in decision.attempts]),
-                ),
-            )
+        self.remember_all([decision])
 
-    def record(self, decision_id: str, score: float, comment: str | None = None) -> Feedback:
-        """Store a judgement of a decision and return it; a decision may be judged more than once.
+    def remember_all(self, decisions: Sequence[Decision]) -> None:
+        """Store decisions at once; one whose id is known stays as it was and counts once."""
+        self.remember_rows([to_row(decision) for decision in decisions])
+
+    def remember_rows(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Store decisions that are rows already, as the spool has them."""
+        from mixture_training.src.storing.writing import add_decisions
+
+        self.keys.note_charged(add_decisions(self._database, rows))
+
+    def record(
+        self,
+        decision_id: str,
+        score: float,
+        comment: str | None = None,
+        *,
+        user: str | None = None,
+        event: str | None = None,
+        key_id: str | None = None,
+    ) -> Feedback:
+        """Store a score of a response and return it; a response may be judged more than once.
+
+        Args:
+            decision_id: The id of the result.
+            score: From 0 (useless) to 1 (right).
+            comment: Why.
+            user: Who judges; stored hashed.
+            event: A name of this very judgement: sent twice, it counts once, and the first is returned.
+            key_id: By whose key it comes; decisions of other keys are unknown to it. None means all are known.
 
         Raises:
             ConfigError: the id is unknown, the score lies outside [0, 1], or nobody had answered.
         """
         if not 0.0 <= score <= 1.0:
             raise ConfigError(f"A feedback score lies in [0, 1]; {score!r} was given.")
-        if self.decision(decision_id).expert is None:
-            raise ConfigError(f"Decision {decision_id!r} has no response to judge: every expert failed.")
-        feedback = Feedback(decision_id, now(), float(score), None if comment is None else _utf8(comment))
-        with self._lock, self._connection:
-            self._connection.execute(
-                "INSERT INTO feedback (decision_id, created, score, comment) VALUES (?, ?, ?, ?)",
-                (feedback.decision_id, feedback.created, feedback.score, feedback.comment),
-            )
-        return feedback
+        about = self._answered(decision_id, key_id)
+        return self._judge(about, "score", float(score), comment, user=user, event=event)
 
-    def decision(self, decision_id: str) -> Decision:
+    def prefer(
+        self,
+        better_id: str,
+        worse_id: str,
+        comment: str | None = None,
+        *,
+        user: str | None = None,
+        event: str | None = None,
+        key_id: str | None = None,
+    ) -> Feedback:
+        """Store that one response was found better than another; the rest is as for `record`.
+
+        Raises:
+            ConfigError: an id is unknown, both are the same, or nobody had answered.
+        """
+        if better_id == worse_id:
+            raise ConfigError(f"A preference is between two decisions; {better_id!r} was given for both.")
+        better, worse = self._answered(better_id, key_id), self._answered(worse_id, key_id)
+        return self._judge(better, "preference", None, comment, user=user, event=event, preferred_to=worse.id)
+
+    def correct(
+        self,
+        decision_id: str,
+        text: str,
+        comment: str | None = None,
+        *,
+        keep_text: bool = False,
+        user: str | None = None,
+        event: str | None = None,
+        key_id: str | None = None,
+    ) -> Feedback:
+        """Store that a response was not right (score 0), and, if texts are kept, what would have been.
+
+        Raises:
+            ConfigError: the id is unknown, the text is empty, or nobody had answered.
+        """
+        if not text.strip():
+            raise ConfigError("A correction is the text that would have been right; an empty one was given.")
+        about, kept = self._answered(decision_id, key_id), text if keep_text else None
+        return self._judge(about, "correction", 0.0, comment, user=user, event=event, correction=kept)
+
+    def _answered(self, decision_id: str, key_id: str | None) -> Decision:
+        found = self.decision(decision_id, key_id=key_id)
+        if found.expert is None:
+            raise ConfigError(f"Decision {decision_id!r} has no response to judge: nobody answered.")
+        return found
+
+    def _judge(
+        self,
+        about: Decision,
+        kind: FeedbackKind,
+        score: float | None,
+        comment: str | None,
+        *,
+        user: str | None,
+        event: str | None,
+        preferred_to: str | None = None,
+        correction: str | None = None,
+    ) -> Feedback:
+        from mixture_training.src.storing.writing import add_feedback
+
+        judgement = Feedback(
+            decision_id=about.id,
+            created=now(),
+            score=score,
+            comment=comment,
+            kind=kind,
+            preferred_to=preferred_to,
+            correction=correction,
+            user=None if user is None else self.user_hash(user),
+            event=event or uuid.uuid4().hex,
+        )
+        return add_feedback(self._database, judgement, about)
+
+    def decision(self, decision_id: str, *, key_id: str | None = None) -> Decision:
         """Return a decision.
 
         Raises:
-            ConfigError: there is none with this id.
+            ConfigError: there is none with this id, or, where `key_id` is given, none of this key.
         """
-        rows = self._query("SELECT * FROM decisions WHERE id = ?", (_utf8(decision_id),))
-        if not rows:
-            raise ConfigError(
-                f"No decision {decision_id!r} in {self.path}. Ids come with every result (`result.id`, `moe run`)."
-            )
-        return _decision(rows[0])
+        from mixture_training.src.storing.reading import find
 
-    def decisions(self) -> list[Decision]:
-        """Return all decisions, oldest first."""
-        return [_decision(row) for row in self._query("SELECT * FROM decisions ORDER BY rowid")]
+        with self._database.reading() as connection:
+            found = find(connection, clean(decision_id))
+        if found is None or (key_id is not None and found.key_id != key_id):
+            raise ConfigError(
+                f"No decision {decision_id!r} in {self.place}. Ids come with every result (`result.id`, `moe run`)."
+            )
+        return found
+
+    def decisions(
+        self,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        limit: int | None = None,
+        after_id: str | None = None,
+        *,
+        key_id: str | None = None,
+        newest_first: bool = False,
+    ) -> list[Decision]:
+        """Return decisions as they came in, oldest first; for pages, give `limit` and the last id of the page before.
+
+        `since` is part of the time asked for, `until` is not; `key_id` leaves only those of one key.
+        """
+        from mixture_training.src.storing.reading import page
+
+        query = page(_stamp(since), _stamp(until), limit, after_id, key_id, newest_first)
+        with self._database.reading() as connection:
+            return [from_row(row) for row in connection.execute(query)]
 
     def feedback(self, decision_id: str | None = None) -> list[Feedback]:
         """Return all feedback, oldest first, or that of one decision."""
-        where, values = ("", ()) if decision_id is None else ("WHERE decision_id = ?", (decision_id,))
-        rows = self._query(f"SELECT decision_id, created, score, comment FROM feedback {where} ORDER BY id", values)
-        return [Feedback(*row) for row in rows]
+        from mixture_training.src.storing.reading import feedback_of
+
+        with self._database.reading() as connection:
+            return [Feedback(*row) for row in connection.execute(feedback_of(decision_id))]
+
+    def judged(self, since: datetime | str | None = None) -> list[Judged]:
+        """Return every judgement given since then with its decision, oldest first.
+
+        A preference makes two rows, one after the other: the better decision scored 1, the worse scored 0.
+        """
+        from mixture_training.src.storing.reading import judged, worse
+
+        stamp = _stamp(since)
+        rows: list[Judged] = []
+        with self._database.reading() as connection:
+            losers = {(each.feedback.decision_id, each.feedback.event): each for each in worse(connection, stamp)}
+            for each in judged(connection, stamp):
+                loser = losers.get((each.feedback.decision_id, each.feedback.event))
+                rows += [each] if loser is None else [each, loser]
+        return rows
 
     def scored_instructions(self) -> list[ScoredInstruction]:
-        """Return one row per (instruction, expert) that was judged, ordered by first judgement."""
+        """Return one row per (instruction, expert) that was judged and whose text is kept, by first judgement."""
         grouped: dict[tuple[str, str], tuple[list[float], dict[str, float], str | None]] = {}
-        rows = self._query(
-            "SELECT f.score, d.id, d.instruction, d.expert, d.category, d.attempts "
-            "FROM feedback f JOIN decisions d ON d.id = f.decision_id WHERE d.expert IS NOT NULL ORDER BY f.id"
-        )
-        for score, decision_id, instruction, expert, category, attempts in rows:
-            scores, costs, _ = grouped.setdefault((instruction, expert), ([], {}, category))
-            scores.append(score)
-            for attempt in json.loads(attempts):
-                if attempt["expert"] == expert and attempt["error"] is None and attempt["cost"] is not None:
-                    costs[decision_id] = attempt["cost"]
+        for row in self.judged():
+            decision = row.decision
+            if decision.instruction is None or decision.expert is None:
+                continue
+            scores, costs, _ = grouped.setdefault((decision.instruction, decision.expert), ([], {}, decision.category))
+            scores.append(row.score)
+            for attempt in decision.attempts:
+                if attempt.expert == decision.expert and attempt.error is None and attempt.cost is not None:
+                    costs[decision.id] = attempt.cost
         return [
             ScoredInstruction(
                 instruction,
                 expert,
-                score=sum(scores) / len(scores),
+                score=math.fsum(scores) / len(scores),
                 count=len(scores),
-                cost=sum(costs.values()) / len(costs) if costs else None,
+                cost=math.fsum(costs.values()) / len(costs) if costs else None,
                 category=category,
             )
             for (instruction, expert), (scores, costs, category) in grouped.items()
         ]
 
-    def _query(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(statement, values).fetchall()
+    def traffic(self, since: datetime | str | None = None) -> "list[Traffic]":
+        """Return what each expert did, hour by hour, from the hour of `since` on; what was forgotten still counts."""
+        from mixture_training.src.storing.counting import read_traffic
+
+        with self._database.reading() as connection:
+            return read_traffic(connection, _stamp(since))
+
+    def counts(self) -> Counts:
+        """Return how much there is."""
+        from mixture_training.src.storing.reading import counts
+
+        with self._database.reading() as connection:
+            return Counts(*counts(connection))
+
+    def spent(self, key_id: str) -> float:
+        """Return the USD a key has spent.
+
+        Raises:
+            ConfigError: there is no such key.
+        """
+        return self.keys.spent_usd(key_id)
+
+    def forget_user(self, user: str) -> int:
+        """Empty all that a user said or judged, and all that others wrote about it; return how many rows had some.
+
+        Texts, features, receipts, comments, corrections and names are gone from the tables, and with SQLite from the
+        file; when, by which expert and for how much money somebody was answered stays, and so do scores.
+        """
+        from mixture_training.src.storing.forgetting import forget_user
+
+        count = forget_user(self._database, self.user_hash(user))
+        self.compact()
+        return count
+
+    def forget_before(self, moment: datetime | str) -> int:
+        """Delete the decisions made before `moment` with their judgements; return how many decisions there were.
+
+        Hourly counts and what keys have spent stay. The bytes are overwritten; `compact` makes the file smaller too.
+        """
+        from mixture_training.src.storing.forgetting import forget_before
+
+        stamp = _stamp(moment)
+        assert stamp is not None
+        return forget_before(self._database, stamp)
+
+    def compact(self) -> bool:
+        """Give the space of deleted rows back; return whether it was done, which readers of SQLite can delay."""
+        return self._database.compact()
 
     def close(self) -> None:
-        """Close the file; the store is not used afterwards."""
-        with self._lock:
-            self._connection.close()
+        """Close the database; the store is not used afterwards."""
+        self.keys.close()
+        self._database.close()
 
     def __enter__(self) -> "FeedbackStore":
         return self
@@ -252,28 +365,20 @@ class FeedbackStore:
         self.close()
 
 
-def _decision(row: Sequence[Any]) -> Decision:
-    values = list(row)
-    values[5] = tuple(json.loads(values[5]))
-    values[12] = tuple(Attempt(**attempt) for attempt in json.loads(values[12]))
-    return Decision(*values)
+def _stamp(moment: datetime | str | None) -> str | None:
+    """Return a moment as it is stored; a text without a zone, and a date alone, are taken as UTC.
 
-
-def _utf8(text: str) -> str:
-    """Replace lone surrogates, which SQLite cannot hold."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-#: Statements that take the schema from version n to n + 1; never edited, only appended to.
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE decisions (
-            id TEXT PRIMARY KEY, created TEXT NOT NULL, instruction TEXT NOT NULL, expert TEXT, response TEXT,
-            ranking TEXT NOT NULL, policy TEXT NOT NULL, category TEXT, confidence REAL, expected_score REAL NOT NULL,
-            cost REAL NOT NULL, latency_s REAL NOT NULL, attempts TEXT NOT NULL)""",
-        """CREATE TABLE feedback (
-            id INTEGER PRIMARY KEY, decision_id TEXT NOT NULL REFERENCES decisions (id), created TEXT NOT NULL,
-            score REAL NOT NULL CHECK (score BETWEEN 0 AND 1), comment TEXT)""",
-        "CREATE INDEX feedback_by_decision ON feedback (decision_id)",
-    ),
-)
+    Raises:
+        ConfigError: it is no moment.
+    """
+    if moment is None:
+        return None
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            raise ConfigError(
+                f"{moment!r} is no moment; write it as 2026-01-31 or 2026-01-31T12:00:00+00:00."
+            ) from None
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")

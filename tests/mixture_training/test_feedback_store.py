@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from dataset_build import ConfigError, DataError
+from mixture_training.src.decisions import Attempt
 from mixture_training.src.feedback_store import Decision, FeedbackStore, feedback_path, new_id, now
-from mixture_training.src.model_executor import Attempt
 
 
 def decision(**changes):

@@ -1,0 +1,1 @@
+"""One file a change, never edited once released, only added to."""
