@@ -104,3 +104,26 @@ def echo_router_folder(small_data, tmp_path):
 @pytest.fixture
 def pool():
     return [Adder(), Poet()]
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of this test run."""
+    pytest.importorskip("psycopg")
+    from tests.postgres_server import start_postgres
+
+    running = start_postgres()
+    try:
+        server = running.__enter__()
+    except LookupError as problem:
+        pytest.skip(str(problem))
+    yield server
+    running.__exit__(None, None, None)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_place(request, tmp_path):
+    """Where a new store may be made: a file, and again a database of a server."""
+    if request.param == "sqlite":
+        return tmp_path / "new" / "f.sqlite3"
+    return request.getfixturevalue("postgres").new_database()

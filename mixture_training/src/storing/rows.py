@@ -25,7 +25,17 @@ NANO = 1_000_000_000
 
 _ATTEMPT = [(each.name, None if each.default is MISSING else each.default) for each in fields(Attempt)]
 _ALWAYS = {each.name for each in fields(Attempt) if each.default is MISSING}
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def to_json(value: object) -> str:
+    """Return the JSON of a value on one line; pydantic's encoder takes a quarter of the standard library's time."""
+    from pydantic_core import PydanticSerializationError
+    from pydantic_core import to_json as encode
+
+    try:
+        return encode(value, inf_nan_mode="constants").decode("utf-8")
+    except PydanticSerializationError:  # a lone surrogate, which is escaped
+        return json.dumps(value, separators=(",", ":"))
 
 
 def to_row(decision: Decision) -> tuple[Any, ...]:
@@ -37,20 +47,20 @@ def to_row(decision: Decision) -> tuple[Any, ...]:
         clean(decision.instruction),
         clean(decision.expert),
         clean(decision.response),
-        _encode(decision.ranking),
+        to_json(decision.ranking),
         clean(decision.policy),
         clean(decision.category),
         decision.confidence,
         None if expected is None or expected != expected else float(expected),
         _finite(decision.cost),
         _finite(decision.latency_s),
-        _encode([_attempt(attempt) for attempt in decision.attempts]),
+        to_json([_attempt(attempt) for attempt in decision.attempts]),
         decision.outcome,
         clean(decision.router_version),
         decision.features_hash,
         decision.features,
-        _encode(dict(decision.propensities)),
-        _encode(dict(decision.receipt)),
+        to_json(dict(decision.propensities)),
+        to_json(dict(decision.receipt)),
         clean(decision.session),
         clean(decision.user),
         clean(decision.key_id),

@@ -6,7 +6,6 @@ gone is taken over by whoever looks next, so that neither a killed server nor a 
 
 import binascii
 import fcntl
-import json
 import logging
 import os
 import random
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from dataset_build import ConfigError, DataError
 from mixture_training.src.decisions import Decision, new_id
 from mixture_training.src.storing.database import StoreUnavailableError
-from mixture_training.src.storing.rows import COLUMNS, FEATURES, charges, to_row
+from mixture_training.src.storing.rows import COLUMNS, FEATURES, charges, to_json, to_row
 
 if TYPE_CHECKING:
     from mixture_training.src.feedback_store import FeedbackStore
@@ -43,8 +42,6 @@ LOOK_S = 5.0
 _READ_BYTES = 1 << 20
 #: Where what the database refuses for good is kept, in the folder of the spool.
 REJECTED = "rejected.lines"
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class _Segment:
@@ -389,17 +386,19 @@ def to_line(row: Sequence[Any]) -> bytes:
     values = list(row)
     if values[FEATURES] is not None:
         values[FEATURES] = binascii.b2a_base64(values[FEATURES], newline=False).decode("ascii")
-    body = _encode(values).encode("ascii")
+    body = to_json(values).encode("utf-8")
     return b"%08x %b\n" % (zlib.crc32(body), body)
 
 
 def from_line(line: bytes) -> list[Any] | None:
     """Return the row of a line; None when it is damaged."""
+    from pydantic_core import from_json
+
     body = line[9:-1]
     try:
         if int(line[:8], 16) != zlib.crc32(body):
             return None
-        values = json.loads(body)
+        values = from_json(body)
     except ValueError:
         return None
     if not isinstance(values, list) or len(values) != len(COLUMNS):
