@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from dataset_build.src.arguments import Parser, comma_list, parse_columns, positive_int, run_command
     from dataset_build.src.builder import build_dataset
     from dataset_build.src.builder import main as build_main
-    from dataset_build.src.calls import call_expert, pause_s
+    from dataset_build.src.calls import ExpertCall, call_expert, pause_s, shown_by
     from dataset_build.src.config import (
         BuildConfig,
         ExpertConfig,
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
         ToolkitError,
     )
     from dataset_build.src.evaluator import Evaluator
-    from dataset_build.src.experts.base import BatchExpert, CannotAnswerError, Capabilities, Expert, ToolExpert
+    from dataset_build.src.experts.base import BatchExpert, CannotAnswerError, Expert, ToolExpert
+    from dataset_build.src.experts.capabilities import Capabilities, Needs, missing
     from dataset_build.src.experts.chat_call import OWN_KEYS, ChatCall, ChatPiece, text_of
     from dataset_build.src.experts.chat_protocol import read_failure
     from dataset_build.src.experts.echo import EchoExpert
@@ -46,10 +47,11 @@ if TYPE_CHECKING:
     from dataset_build.src.judging.calibration import JudgedPair, JudgedResponse, JudgedSample, judge_sample, read_judge
     from dataset_build.src.judging.config import JudgeConfig
     from dataset_build.src.labels import Labels, labels_of, matrix_of
+    from dataset_build.src.limits import CIRCUIT_OPEN, Endpoint, endpoints_of
     from dataset_build.src.minilm import MiniLM, cache_folder
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
     from dataset_build.src.near_duplicates import NearDuplicates
-    from dataset_build.src.records import CANNOT_ANSWER, COLUMNS, Answer, Instruction, Price, Response, Score
+    from dataset_build.src.records import CANNOT_ANSWER, COLUMNS, Answer, Instruction, Price, Response, Score, Usage
     from dataset_build.src.registry import Registry, nearest
     from dataset_build.src.scorers.base import Scorer
     from dataset_build.src.sources.base import Source
@@ -62,17 +64,20 @@ _HOME = {
     "BatchExpert": "dataset_build.src.experts.base:BatchExpert",
     "BuildConfig": "dataset_build.src.config:BuildConfig",
     "CANNOT_ANSWER": "dataset_build.src.records:CANNOT_ANSWER",
+    "CIRCUIT_OPEN": "dataset_build.src.limits:CIRCUIT_OPEN",
     "COLUMNS": "dataset_build.src.records:COLUMNS",
     "CannotAnswerError": "dataset_build.src.experts.base:CannotAnswerError",
-    "Capabilities": "dataset_build.src.experts.base:Capabilities",
+    "Capabilities": "dataset_build.src.experts.capabilities:Capabilities",
     "ChatCall": "dataset_build.src.experts.chat_call:ChatCall",
     "ChatPiece": "dataset_build.src.experts.chat_call:ChatPiece",
     "ConfigError": "dataset_build.src.errors:ConfigError",
     "DataError": "dataset_build.src.errors:DataError",
     "EarlyStopError": "dataset_build.src.errors:EarlyStopError",
     "EchoExpert": "dataset_build.src.experts.echo:EchoExpert",
+    "Endpoint": "dataset_build.src.limits:Endpoint",
     "Evaluator": "dataset_build.src.evaluator:Evaluator",
     "Expert": "dataset_build.src.experts.base:Expert",
+    "ExpertCall": "dataset_build.src.calls:ExpertCall",
     "ExpertConfig": "dataset_build.src.config:ExpertConfig",
     "ExpertCrashedError": "dataset_build.src.errors:ExpertCrashedError",
     "ExpertError": "dataset_build.src.errors:ExpertError",
@@ -91,6 +96,7 @@ _HOME = {
     "MiniLM": "dataset_build.src.minilm:MiniLM",
     "MissingDependencyError": "dataset_build.src.errors:MissingDependencyError",
     "NearDuplicates": "dataset_build.src.near_duplicates:NearDuplicates",
+    "Needs": "dataset_build.src.experts.capabilities:Needs",
     "OWN_KEYS": "dataset_build.src.experts.chat_call:OWN_KEYS",
     "Parser": "dataset_build.src.arguments:Parser",
     "Price": "dataset_build.src.records:Price",
@@ -105,6 +111,7 @@ _HOME = {
     "ToolExpert": "dataset_build.src.experts.base:ToolExpert",
     "ToolkitError": "dataset_build.src.errors:ToolkitError",
     "Transport": "dataset_build.src.experts.http_connection:Transport",
+    "Usage": "dataset_build.src.records:Usage",
     "abilities_text": "dataset_build.src.abilities:abilities_text",
     "build_dataset": "dataset_build.src.builder:build_dataset",
     "build_main": "dataset_build.src.builder:main",
@@ -113,6 +120,7 @@ _HOME = {
     "call_hub": "dataset_build.src.hub:call_hub",
     "comma_list": "dataset_build.src.arguments:comma_list",
     "count_tokens": "dataset_build.src.tokens:count_tokens",
+    "endpoints_of": "dataset_build.src.limits:endpoints_of",
     "import_dataset": "dataset_build.src.importing:import_dataset",
     "judge_sample": "dataset_build.src.judging.calibration:judge_sample",
     "labels_of": "dataset_build.src.labels:labels_of",
@@ -120,6 +128,7 @@ _HOME = {
     "load_experts": "dataset_build.src.model_loader:load_experts",
     "load_instructions": "dataset_build.src.data_loader:load_instructions",
     "matrix_of": "dataset_build.src.labels:matrix_of",
+    "missing": "dataset_build.src.experts.capabilities:missing",
     "nearest": "dataset_build.src.registry:nearest",
     "normal": "dataset_build.src.wording:normal",
     "parse_abilities": "dataset_build.src.abilities:parse_abilities",
@@ -137,6 +146,7 @@ _HOME = {
     "resolve": "dataset_build.src.config:resolve",
     "run_command": "dataset_build.src.arguments:run_command",
     "sha256_of": "dataset_build.src.whole_files:sha256_of",
+    "shown_by": "dataset_build.src.calls:shown_by",
     "text_of": "dataset_build.src.experts.chat_call:text_of",
     "tools": "dataset_build.src.experts.tools:tools",
     "validate": "dataset_build.src.config:validate",
@@ -149,6 +159,7 @@ __all__ = [
     "BatchExpert",
     "BuildConfig",
     "CANNOT_ANSWER",
+    "CIRCUIT_OPEN",
     "COLUMNS",
     "CannotAnswerError",
     "Capabilities",
@@ -158,8 +169,10 @@ __all__ = [
     "DataError",
     "EarlyStopError",
     "EchoExpert",
+    "Endpoint",
     "Evaluator",
     "Expert",
+    "ExpertCall",
     "ExpertConfig",
     "ExpertCrashedError",
     "ExpertError",
@@ -178,6 +191,7 @@ __all__ = [
     "MiniLM",
     "MissingDependencyError",
     "NearDuplicates",
+    "Needs",
     "OWN_KEYS",
     "Parser",
     "Price",
@@ -192,6 +206,7 @@ __all__ = [
     "ToolExpert",
     "ToolkitError",
     "Transport",
+    "Usage",
     "abilities_text",
     "build_dataset",
     "build_main",
@@ -200,6 +215,7 @@ __all__ = [
     "call_hub",
     "comma_list",
     "count_tokens",
+    "endpoints_of",
     "import_dataset",
     "judge_sample",
     "labels_of",
@@ -207,6 +223,7 @@ __all__ = [
     "load_experts",
     "load_instructions",
     "matrix_of",
+    "missing",
     "nearest",
     "normal",
     "parse_abilities",
@@ -224,6 +241,7 @@ __all__ = [
     "resolve",
     "run_command",
     "sha256_of",
+    "shown_by",
     "text_of",
     "tools",
     "validate",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from dataset_build.src.errors import ConfigError, EarlyStopError
 from dataset_build.src.experts.base import Expert
+from dataset_build.src.experts.chat_call import ChatCall
 from dataset_build.src.records import Instruction
 
 #: Shares of a cent that sums of floats may be off by.
@@ -99,19 +100,20 @@ class Budget:
         self._changed.set()
 
 
-def at_most_usd(expert: Expert, instruction: Instruction, timeout_s: float, cores: int = 1) -> float | None:
+def at_most_usd(expert: Expert, asked: Instruction | ChatCall, timeout_s: float, cores: int = 1) -> float | None:
     """Return the most one call may cost: its tokens, and its time where time is priced; None when nothing bounds it.
 
     Args:
         expert: Who is asked.
-        instruction: What it is asked.
+        asked: What it is asked.
         timeout_s: Seconds the call may take.
         cores: Cores it may keep busy.
     """
     price = expert.price
     tokens_usd = 0.0
     if price.prompt_per_million or price.completion_per_million or price.cached_per_million or price.per_call:
-        bound = price.at_most(expert.estimate(instruction))
+        estimate = expert.estimate(asked) if isinstance(asked, Instruction) else expert.estimate_chat(asked)
+        bound = price.at_most(estimate)
         if bound is None:
             return None
         tokens_usd = bound

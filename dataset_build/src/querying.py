@@ -14,7 +14,7 @@ from typing import Any
 
 from dataset_build.src.accounts import accounted
 from dataset_build.src.budget import Budget, BudgetMetError, at_most_usd
-from dataset_build.src.calls import answered, call_expert, crashed, failed, in_thread, pause_s, timed_out
+from dataset_build.src.calls import answered, call_expert, crashed, failed, pause_s, timed_out
 from dataset_build.src.config import BuildConfig
 from dataset_build.src.errors import EarlyStopError, ExpertError, ToolkitError
 from dataset_build.src.experts.base import BatchExpert, Expert, ToolExpert
@@ -30,6 +30,7 @@ from dataset_build.src.limits import (
     Endpoint,
     endpoints_of,
 )
+from dataset_build.src.own_thread import in_thread
 from dataset_build.src.question_round import Round
 from dataset_build.src.records import Instruction, Response
 from dataset_build.src.response_store import ResponseStore, request_key

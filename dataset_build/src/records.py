@@ -288,6 +288,7 @@ class Response:
     tokens_estimated: bool = False
     samples: tuple[str, ...] = ()
     at_risk: float = 0.0
+    choice: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if (self.text is None) == (self.error is None):

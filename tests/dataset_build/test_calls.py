@@ -4,10 +4,11 @@ import time
 import pytest
 
 from dataset_build.src import calls
-from dataset_build.src.calls import call_expert, in_thread, pause_s
+from dataset_build.src.calls import call_expert, pause_s
 from dataset_build.src.errors import ExpertRefusedError
 from dataset_build.src.experts.base import Expert
 from dataset_build.src.experts.echo import EchoExpert
+from dataset_build.src.own_thread import in_thread
 from dataset_build.src.records import Answer, Instruction, Price, Usage
 from tests.dataset_build.sample_experts import Batched, Moody, Trouble
 

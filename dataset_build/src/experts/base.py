@@ -7,41 +7,22 @@ Three shapes, by how they are called best:
 - `BatchExpert`: `answer_batch(instructions)`; a local model that is fastest on many at once.
 """
 
-import asyncio
 import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dataset_build.src.errors import ExpertCrashedError, ExpertError, MissingDependencyError
-from dataset_build.src.experts.chat_call import ChatCall, ChatPiece
+from dataset_build.src.experts.capabilities import Capabilities, most_prompt_tokens, prompt_tokens
+from dataset_build.src.experts.chat_call import ChatCall, ChatPiece, asked_bound
 from dataset_build.src.limits import Limits
+from dataset_build.src.own_thread import in_thread
 from dataset_build.src.records import CANNOT_ANSWER, Answer, CallEstimate, Instruction, Price
 from dataset_build.src.tokens import count_tokens, most_tokens
 
 #: The stated price of a core for tools that run on the user's own machine, USD per hour.
 DEFAULT_CORE_HOUR_USD = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Capabilities:
-    """What an expert can take besides a text; a request that needs more is never sent to it.
-
-    Attributes:
-        tools: Definitions of tools, and messages with their calls and results.
-        vision: Images.
-        audio: Sound.
-        json_mode: `response_format` other than text.
-        context_tokens: Tokens that a request and its answer may have together; None where nothing is known.
-    """
-
-    tools: bool = False
-    vision: bool = False
-    audio: bool = False
-    json_mode: bool = False
-    context_tokens: int | None = None
 
 
 class Expert(ABC):
@@ -93,8 +74,9 @@ class Expert(ABC):
             ExpertError: as for `answer`, before the first piece or after any.
         """
         answer = await self.chat(call)
-        message = {"content": answer.text} if answer.choice is None else dict(answer.choice.get("message") or {})
-        yield ChatPiece({"role": "assistant", **message}, answer.finish_reason or "stop")
+        choice = answer.choice or {}
+        message = choice.get("message") or {"content": answer.text}
+        yield ChatPiece({"role": "assistant", **message}, answer.finish_reason or "stop", choice.get("logprobs"))
         yield answer
 
     @property
@@ -105,6 +87,10 @@ class Expert(ABC):
     def estimate(self, instruction: Instruction) -> CallEstimate:
         """Return what a call will use, without making it; overridden by what sends more or bounds the answer."""
         return CallEstimate(count_tokens(instruction.text), most_tokens(instruction.text), None)
+
+    def estimate_chat(self, call: ChatCall) -> CallEstimate:
+        """Return the same for a conversation; tools and images count too."""
+        return CallEstimate(prompt_tokens(call), most_prompt_tokens(call), asked_bound(call.options))
 
     def check(self) -> None:  # noqa: B027
         """Find out, without a call, whether it plainly cannot answer (no key, say); asked once before a build.
@@ -191,7 +177,7 @@ class ToolExpert(Expert):
 
     async def answer(self, instruction: Instruction) -> Answer:
         """Answer in a thread, so that other experts go on meanwhile."""
-        return await asyncio.to_thread(self.answer_now, instruction)
+        return await in_thread(lambda: self.answer_now(instruction))
 
     def fingerprint(self) -> str:
         """Return the tool's name, version and options."""
@@ -215,7 +201,7 @@ class BatchExpert(Expert):
 
     async def answer(self, instruction: Instruction) -> Answer:
         """Answer a batch of one, in a thread."""
-        result = (await asyncio.to_thread(self.answer_batch, [instruction]))[0]
+        (result,) = await in_thread(lambda: self.answer_batch([instruction]))
         if isinstance(result, ExpertError):
             raise result
         return result

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dataset_build.src.records import is_count
+
 #: Keys of a request that the toolkit sets itself.
 OWN_KEYS = frozenset({"messages", "model", "n", "stream", "stream_options"})
+#: Keys of a request that bound its answer: the protocol's older name and the one of reasoning models.
+BOUNDS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +62,29 @@ class ChatPiece:
     Attributes:
         delta: As the endpoint gave it: `content`, `tool_calls`, `refusal`, `reasoning_content` …
         finish_reason: Of the last piece.
+        logprobs: Of its tokens, as the endpoint gave them.
     """
 
     delta: Mapping[str, Any]
     finish_reason: str | None = None
+    logprobs: Mapping[str, Any] | None = None
 
     @property
     def text(self) -> str:
         """The text of the piece; empty where it has none."""
         content = self.delta.get("content")
         return content if isinstance(content, str) else ""
+
+    @property
+    def is_token(self) -> bool:
+        """Whether it shows anything: not one that only names the role, or that only says how the answer ended."""
+        return any(value for key, value in self.delta.items() if key != "role")
+
+
+def asked_bound(options: Mapping[str, Any]) -> int | None:
+    """Return the tokens that the options of a call allow its answer; None where they do not say."""
+    bounds = [options[key] for key in BOUNDS if is_count(options.get(key))]
+    return min(bounds, default=None)
 
 
 def text_of(content: object) -> str:

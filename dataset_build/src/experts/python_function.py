@@ -19,9 +19,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from dataset_build.src.calls import in_thread
 from dataset_build.src.errors import ConfigError, ExpertCrashedError, ExpertError, ExpertUnavailableError
 from dataset_build.src.experts.base import CannotAnswerError, Expert
+from dataset_build.src.own_thread import in_thread
 from dataset_build.src.records import CANNOT_ANSWER, Answer, Instruction, Price
 
 #: What a mapping returned by a function may hold.
