@@ -1,8 +1,8 @@
 """The router folder: write it, read it.
 
 `router.json` (format version, experts, policy, metrics, guard and trade-offs, SHA-256 of every other file), `weights/`
-(the classifier's own files), `routing.npz` (weights of the costs, measure of novelty), `training_data.parquet` (what
-it learned from, without the responses) and `README.md`.
+(the classifier's own files), `routing.npz` (weights of the costs, measure of novelty, correction learned from
+feedback), `training_data.parquet` (what it learned from, without the responses) and `README.md`.
 """
 
 import json
@@ -31,6 +31,7 @@ from dataset_build import (
 from mixture_training.src.array_files import save_arrays
 from mixture_training.src.assurance import Assurance
 from mixture_training.src.classifier import Classifier, classifiers
+from mixture_training.src.correction import Correction
 from mixture_training.src.costs import CostModel
 from mixture_training.src.policy import parse_policy
 from mixture_training.src.router_card import router_card
@@ -81,6 +82,7 @@ class Router:
         options: How it was trained (encoder, seed …), so that it can be trained again.
         folder: Where it was loaded from or saved to.
         assurance: Calibration, intervals, novelty, guard and trade-offs; a router of before has none.
+        correction: What feedback changes about the expected scores; None where nothing was learned from any.
     """
 
     classifier: Classifier
@@ -94,6 +96,7 @@ class Router:
     options: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     assurance: Assurance = field(default_factory=Assurance)
+    correction: Correction | None = None
     _training: TrainingData | None = None
 
     @property
@@ -151,6 +154,8 @@ class Router:
             **{f"costs.{name}": values for name, values in self.costs.arrays().items()},
             **{f"novelty.{name}": values for name, values in self.assurance.arrays().items()},
         }
+        if self.correction is not None:
+            arrays |= {f"correction.{name}": values for name, values in self.correction.arrays().items()}
         if arrays:
             save_arrays(folder / _ARRAYS, arrays)
         if self._training is not None:
@@ -172,6 +177,7 @@ class Router:
             "default_policy": self.default_policy,
             "costs": self.costs.to_state(),
             **self.assurance.to_state(),
+            "correction": None if self.correction is None else self.correction.to_state(),
             "metrics": self.metrics,
             "data": self.data,
             "options": self.options,
@@ -203,7 +209,8 @@ class Router:
             classifier.experts_ = tuple(part["experts"])
             classifier.category_names_ = tuple(part["category_names"])
             classifier.ability_names_ = tuple(part.get("ability_names", ()))  # a router of before has none
-            costs, novelty = _read_arrays(folder, content["files"])
+            costs, novelty, learned = _read_arrays(folder, content["files"])
+            correction = content.get("correction")  # a router of before has none
             cards = tuple(ExpertCard(**{**card, "price": Price(**card["price"])}) for card in content["experts"])
             return cls(
                 classifier=classifier,
@@ -217,6 +224,7 @@ class Router:
                 options=content["options"],
                 folder=folder,
                 assurance=Assurance.from_state(content, novelty, len(cards)),
+                correction=None if correction is None else Correction.from_state(correction, learned, len(cards)),
             )
         except ToolkitError:
             raise
@@ -306,16 +314,14 @@ def _check_fit(content: Mapping[str, Any]) -> None:
     parse_policy(content["default_policy"])
 
 
-def _read_arrays(
-    folder: Path, files: Mapping[str, str]
-) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]]:
-    """Return the arrays of the costs and of novelty, by name; a router of before has none."""
-    found: tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[Any]]] = {}, {}
+def _read_arrays(folder: Path, files: Mapping[str, str]) -> tuple[dict[str, npt.NDArray[Any]], ...]:
+    """Return the arrays of the costs, of novelty and of the correction, by name; a router of before has none."""
+    found: tuple[dict[str, npt.NDArray[Any]], ...] = {}, {}, {}
     if _ARRAYS in files:
         with np.load(folder / _ARRAYS, allow_pickle=False) as arrays:
             for name in arrays.files:
                 part, _, rest = name.partition(".")
-                found[("costs", "novelty").index(part)][rest] = arrays[name]
+                found[("costs", "novelty", "correction").index(part)][rest] = arrays[name]
     return found
 
 

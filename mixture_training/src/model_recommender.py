@@ -106,6 +106,9 @@ class RoutingTable:
         novelty: (n,), above 1 where an instruction is novel; None where nothing tells.
         vectors: What the classifier read instead of the texts, (n, d); None where it reads no vectors.
         alone: What ranks the experts' means where they are what is ranked by; None means `rule`.
+        uncorrected: Expected scores before the correction, (n, E), which feedback is to be compared with; None means
+            `scores`.
+        deviations: Standard deviations of the correction, (n, E); None where the router has none.
     """
 
     experts: tuple[str, ...]
@@ -122,6 +125,8 @@ class RoutingTable:
     novelty: FloatArray | None = None
     vectors: Vectors | None = None
     alone: Policy | None = None
+    uncorrected: FloatArray | None = None
+    deviations: FloatArray | None = None
 
     @property
     def novel_share(self) -> float | None:
@@ -159,6 +164,12 @@ class Recommender:
         prediction = assurance.expect(self._router.classifier.predict(texts))
         costs = self._router.costs.predict(texts, prediction)
         distances = assurance.distances(prediction)
+        bounds = None if assurance.intervals is None else assurance.intervals.around(prediction.scores, distances)
+        uncorrected, deviations = prediction.scores, None
+        correction = self._router.correction  # read once: a running server replaces it
+        if correction is not None:
+            prediction, bounds, deviations = correction.expect(prediction, bounds)
+            assurance = correction.assured(assurance)
         routing = route(
             prediction.scores, costs, chosen_policy, assurance, distances=distances, heed_guard=self._heed_guard
         )
@@ -180,10 +191,12 @@ class Recommender:
             abilities=self._abilities(prediction),
             rule=routing.policy,
             is_guarded=routing.is_guarded | (routing.is_novel & self._heeds_novelty),
-            bounds=None if assurance.intervals is None else assurance.intervals.around(prediction.scores, distances),
+            bounds=bounds,
             novelty=distances,
             vectors=prediction.vectors,
             alone=routing.alone,
+            uncorrected=uncorrected,
+            deviations=deviations,
         )
 
     @property

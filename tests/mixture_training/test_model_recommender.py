@@ -51,6 +51,7 @@ def router(categories=("math", "talk"), assurance=None):
         default_policy="quality",
         experts=(),
         assurance=assurance or Assurance(),
+        correction=None,
     )
 
 
