@@ -1,0 +1,192 @@
+"""/v1/chat/completions and /v1/completions, whole or piece by piece."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from dataset_build import ToolkitError
+from mixture_training.src.server.access import check_choice
+from mixture_training.src.server.api_errors import COMMON_HEADERS, ApiError, from_toolkit, safe_header
+from mixture_training.src.server.chat_bodies import ChatBody, read_chat, read_completion
+from mixture_training.src.server.exchange import Exchange
+from mixture_training.src.server.replies import (
+    DONE,
+    ChunkWriter,
+    chat_reply,
+    completion_reply,
+    error_chunk,
+    headers_of,
+    moe_field,
+    usage_field,
+)
+
+if TYPE_CHECKING:
+    from dataset_build import ChatPiece
+    from mixture_training.src.asking import Ask, MoEResult
+    from mixture_training.src.receipt import Receipt
+
+#: Seconds beyond a request's time after which it is ended even if what should have kept it did not.
+_GRACE_S = 5.0
+
+
+async def chat_completions(exchange: Exchange) -> web.StreamResponse:
+    """Answer a conversation."""
+    body = read_chat(await exchange.json(), exchange.services.config)
+    return await _answer(exchange, body, is_chat=True)
+
+
+async def completions(exchange: Exchange) -> web.StreamResponse:
+    """Answer a prompt."""
+    body = read_completion(await exchange.json(), exchange.services.config)
+    return await _answer(exchange, body, is_chat=False)
+
+
+def ask_of(exchange: Exchange, body: ChatBody) -> "Ask":
+    """Return what the dispatcher is asked.
+
+    Raises:
+        ApiError: there is no such model, or the key may not use it.
+    """
+    from mixture_training.src.asking import Ask
+
+    services, key, headers = exchange.services, exchange.key, exchange.request.headers
+    choice = services.choose(body.model)
+    check_choice(key, choice.policy or services.default_policy, choice.expert)
+    return Ask(
+        call=body.call,
+        policy=choice.policy,
+        expert=choice.expert,
+        allowed=None if key is None or key.experts is None else frozenset(key.experts),
+        session=headers.get("x-moe-session") or body.session,
+        user=headers.get("x-moe-user") or body.user,
+        key_id=None if key is None else key.id,
+        timeout_s=exchange.timeout_s(),
+    )
+
+
+async def _answer(exchange: Exchange, body: ChatBody, *, is_chat: bool) -> web.StreamResponse:
+    services = exchange.services
+    ask = ask_of(exchange, body)
+    held = services.access.admit(exchange.key, services.dearest_usd)
+    try:
+        if body.is_stream:
+            return await _Stream(exchange, body, is_chat=is_chat).send(ask)
+        async with asyncio.timeout(exchange.timeout_s() + _GRACE_S):
+            result = await services.dispatcher.answer(ask)
+    finally:
+        services.access.settle(held)
+    exchange.note(result)
+    return web.Response(
+        body=chat_reply(result) if is_chat else completion_reply(result),
+        content_type="application/json",
+        headers=headers_of(result),
+    )
+
+
+class _Stream:
+    """Sends one answer as server-sent events.
+
+    Nothing is sent before the first piece is there, so that what fails before it gets a status of its own. An answer
+    that breaks after it ends in an event with an `error`, and without [DONE].
+    """
+
+    def __init__(self, exchange: Exchange, body: ChatBody, *, is_chat: bool) -> None:
+        self._exchange = exchange
+        self._body = body
+        self._is_chat = is_chat
+        self._response: web.StreamResponse | None = None
+        self._chunks: ChunkWriter | None = None
+        self._receipt: Receipt | None = None
+        #: The piece that ends the answer waits for what was decided, which goes with it.
+        self._last: tuple[Mapping[str, Any], str] | None = None
+
+    async def send(self, ask: "Ask") -> web.StreamResponse:
+        """Send the answer to `ask`.
+
+        Raises:
+            ToolkitError: it failed before its first piece.
+        """
+        exchange = self._exchange
+        try:
+            async with (
+                asyncio.timeout(exchange.timeout_s() + _GRACE_S),
+                aclosing(exchange.services.dispatcher.stream(ask)) as events,
+            ):
+                await self._send(events)
+        except (ToolkitError, TimeoutError) as problem:
+            if self._response is None:
+                raise
+            failure = from_toolkit(problem) if isinstance(problem, ToolkitError) else ApiError(504, "It took too long.")
+            exchange.attempts = getattr(problem, "attempts", ())
+            await self._break_off(failure)
+        except (asyncio.CancelledError, ConnectionError):
+            exchange.outcome = "cancelled"
+            raise
+        except Exception as problem:
+            if self._response is None:
+                raise
+            exchange.services.log.problem(exchange.route, problem)
+            await self._break_off(ApiError(500, "The server could not do this."))
+        assert self._response is not None
+        await self._response.write_eof()
+        return self._response
+
+    async def _send(self, events: AsyncIterator[Any]) -> None:
+        from mixture_training.src.asking import MoEResult
+        from mixture_training.src.model_executor import Piece, Resumed
+        from mixture_training.src.receipt import Receipt
+
+        async for event in events:
+            if isinstance(event, Piece):
+                await self._piece(event.expert, event.piece)
+            elif isinstance(event, Receipt):
+                self._receipt = event
+            elif isinstance(event, Resumed):
+                chunks, response = await self._begin(event.expert)
+                self._last = None
+                await response.write(chunks.resumed(event.expert, event.after))
+            elif isinstance(event, MoEResult):
+                await self._end(event)
+
+    async def _begin(self, expert: str) -> tuple[ChunkWriter, web.StreamResponse]:
+        """Send the head, once."""
+        if self._response is not None and self._chunks is not None:
+            return self._chunks, self._response
+        exchange, receipt = self._exchange, self._receipt
+        headers = {**COMMON_HEADERS, "Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
+        headers["x-moe-expert"] = safe_header(expert)
+        if receipt is not None:
+            exchange.decision = receipt.id
+            headers["x-moe-decision"] = safe_header(receipt.id)
+            headers["x-moe-router-version"] = safe_header(receipt.router_version)
+            headers["x-moe-policy"] = safe_header(receipt.policy)
+        exchange.expert = expert
+        self._chunks = ChunkWriter(exchange.decision or "", expert, is_chat=self._is_chat)
+        self._response = web.StreamResponse(headers=headers)
+        exchange.services.measures.first_token(expert, exchange.elapsed_s)
+        await self._response.prepare(exchange.request)
+        return self._chunks, self._response
+
+    async def _piece(self, expert: str, piece: "ChatPiece") -> None:
+        chunks, response = await self._begin(expert)
+        if piece.finish_reason is None:
+            await response.write(chunks.piece(piece))
+        else:
+            self._last = (piece.delta, piece.finish_reason)
+
+    async def _end(self, result: "MoEResult") -> None:
+        self._exchange.note(result)
+        chunks, response = await self._begin(result.expert)
+        delta, reason = self._last or ({}, result.finish_reason or "stop")
+        parts = [chunks.last(delta, result.finish_reason or reason, moe_field(result))]
+        if self._body.with_usage:
+            parts.append(chunks.usage(usage_field(result.usage)))
+        await response.write(b"".join([*parts, DONE]))
+
+    async def _break_off(self, failure: ApiError) -> None:
+        assert self._response is not None
+        self._exchange.outcome, self._exchange.code = "failed", failure.code
+        await self._response.write(error_chunk(failure.to_json()))

@@ -1,0 +1,289 @@
+"""What one worker answers requests with, opened together and closed in the order that loses nothing."""
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset_build import ConfigError, ToolkitError
+from mixture_training.src.server.access import Access
+from mixture_training.src.server.connections import Connections
+from mixture_training.src.server.measures import Measures
+from mixture_training.src.server.model_choice import ModelChoice, cheap_policy, choose_model
+from mixture_training.src.server.rate_slots import RateSlots
+from mixture_training.src.server.request_log import RequestLog
+from mixture_training.src.server.tracing import Tracing
+
+if TYPE_CHECKING:
+    from mixture_training.src.artifacts import Router
+    from mixture_training.src.decisions import Decision
+    from mixture_training.src.dispatcher import Dispatcher
+    from mixture_training.src.feedback_store import FeedbackStore
+    from mixture_training.src.model_executor import Executor
+    from mixture_training.src.server.serve_config import ServeConfig
+    from mixture_training.src.storing.spool import DecisionWriter
+    from mixture_training.src.versions import LiveRouter
+
+#: Seconds between two looks at the router folder, two looks after its versions, and two rounds of forgetting.
+REFRESH_S, TEND_S, FORGET_S = 1.0, 30.0, 86_400.0
+#: Model names whose meaning is remembered.
+_MOST_CHOICES = 1000
+
+
+class Services:
+    """Everything behind the routes.
+
+    Attributes:
+        config: The set-up.
+        live: The router in use.
+        executor: Calls experts.
+        dispatcher: Decides and answers.
+        store: Decisions, feedback and keys.
+        writer: Takes decisions on their way there.
+        access: Who may ask.
+        measures: What is counted.
+        log: One line per request.
+        tracing: Spans; None without.
+        connections: Those that are open.
+        is_draining: Whether the end has begun.
+        in_flight: Requests being answered.
+        working: Those of them that call experts.
+    """
+
+    def __init__(
+        self,
+        config: "ServeConfig",
+        *,
+        live: "LiveRouter",
+        executor: "Executor",
+        dispatcher: "Dispatcher",
+        store: "FeedbackStore",
+        writer: "DecisionWriter",
+        rates: RateSlots,
+        worker: int = 0,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self.config = config
+        self.live = live
+        self.executor = executor
+        self.dispatcher = dispatcher
+        self.store = store
+        self.writer = writer
+        self.worker = worker
+        self.measures = Measures()
+        self.log = RequestLog(is_on=config.access_log, worker=worker)
+        self.tracing = tracing
+        self.connections = Connections(config)
+        self.access = Access(None if config.no_auth else store.keys, rates, config)
+        self._rates = rates
+        self.is_draining = False
+        self.in_flight = self.working = 0
+        self._choices: dict[str, ModelChoice] = {}
+        self._chores: list[asyncio.Task[None]] = []
+        self._look_at_router()
+
+    def _look_at_router(self) -> None:
+        """Note what depends on the router in use."""
+        active = self.live.pick("")
+        self.router: Router = active.router
+        self.router_version: str = active.version
+        self.default_policy = self.config.policy or self.router.default_policy
+        self.cheap = cheap_policy(self.router)
+        self.experts = tuple(name for name in self.router.expert_names if name in self.executor.experts)
+        self.dearest_usd = max((card.mean_cost or 0.0 for card in self.router.experts), default=0.0)
+        self._choices.clear()
+
+    def choose(self, model: str) -> ModelChoice:
+        """Return what a client means by `model`.
+
+        Raises:
+            ApiError: nothing is called so.
+        """
+        choice = self._choices.get(model)
+        if choice is None:
+            choice = choose_model(model, self.experts, self.cheap)
+            if len(self._choices) < _MOST_CHOICES:
+                self._choices[model] = choice
+        return choice
+
+    def expert_health(self) -> dict[str, dict[str, Any]]:
+        """Return how each expert is: its circuit, calls in flight and calls waiting."""
+        return {
+            name: {
+                "circuit": "open" if health.is_open else "closed",
+                "in_flight": health.in_flight,
+                "waiting": health.waiting,
+            }
+            for name, health in self.executor.health().items()
+        }
+
+    def measure(self) -> None:
+        """Set what is measured when somebody looks, or each second."""
+        self.measures.state(
+            in_flight=self.in_flight,
+            connections=len(self.connections),
+            dropped=self.connections.dropped + self.connections.evicted,
+            spool=self.writer.pending,
+        )
+        for name, state in self.expert_health().items():
+            self.measures.expert(name, **state)
+        self.measures.versions({self.router_version: "main"})
+
+    def start(self) -> None:
+        """Start what is done from time to time; on the loop."""
+        chores = [self._flush_log(), self._keep_fresh()]
+        if self.worker == 0:  # once for all workers
+            chores += [self._tend(), self._forget()]
+        self._chores = [asyncio.create_task(chore) for chore in chores]
+        self.connections.walk()
+
+    async def _flush_log(self) -> None:
+        from mixture_training.src.server.request_log import FLUSH_S
+
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            self.log.flush()
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                if await asyncio.to_thread(self.live.refresh):
+                    self._look_at_router()
+                    self.log.event("router", version=self.router_version)
+                self.measure()
+            except Exception as problem:  # whatever it is, the router in use stays in use
+                self.log.problem("refresh", problem)
+
+    async def _tend(self) -> None:
+        from mixture_training.src import versions
+
+        folder = Path(self.config.router)
+        while True:
+            await asyncio.sleep(TEND_S)
+            try:
+                done = await asyncio.to_thread(versions.tend, folder, self.store)
+                if done:
+                    self.log.event("versions", done=str(done))
+            except Exception as problem:
+                self.log.problem("tend", problem)
+
+    async def _forget(self) -> None:
+        days = self.config.retention_days
+        while days is not None:
+            try:
+                count = await asyncio.to_thread(self.store.forget_before, datetime.now(UTC) - timedelta(days=days))
+                self.log.event("retention", forgotten=count)
+            except Exception as problem:
+                self.log.problem("retention", problem)
+            await asyncio.sleep(FORGET_S)
+
+    async def aclose(self) -> None:
+        """Close everything; what was decided is written first."""
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        self.connections.stop()
+        await self.executor.aclose()
+        started = time.perf_counter()
+        done = await asyncio.to_thread(self.writer.close)
+        self.log.event("stopped", flushed=done, seconds=round(time.perf_counter() - started, 3))
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
+        self.store.close()
+        self._rates.close()
+        self.log.flush()
+
+
+def open_store(config: "ServeConfig") -> "FeedbackStore":
+    """Return the database of a server.
+
+    Raises:
+        ConfigError: it cannot be opened.
+        DataError: it is no such database.
+    """
+    from mixture_training.src.feedback_store import FeedbackStore, feedback_path
+
+    return FeedbackStore(config.feedback or feedback_path(Path(config.router)))
+
+
+def open_services(config: "ServeConfig", *, worker: int = 0, rates: int | None = None) -> Services:
+    """Open everything for one worker; called on its loop.
+
+    Args:
+        config: The set-up.
+        worker: Its number.
+        rates: The descriptor of the file in which workers count requests together; None for one worker.
+
+    Raises:
+        ToolkitError: the router, an expert or the database cannot be used; the message says what to do.
+    """
+    from mixture_training.src.dispatcher import Dispatcher
+    from mixture_training.src.model_executor import Executor
+    from mixture_training.src.moe_controller import build_experts
+    from mixture_training.src.storing.spool import DecisionWriter
+    from mixture_training.src.versions import LiveRouter
+
+    live = LiveRouter.load(config.router, policy=config.policy)
+    router = live.pick("").router
+    executor = Executor(
+        build_experts(router, config.experts),
+        timeout_s=config.timeout_s,
+        total_timeout_s=config.request_timeout_s,
+        retries=config.retries,
+        hedge_after_s=config.hedge_after_s,
+        concurrency=config.expert_concurrency,
+    )
+    store = open_store(config)
+    writer = DecisionWriter(store, _spool_of(config, store))
+    dispatcher = Dispatcher(
+        live,
+        executor,
+        _remembering(writer),
+        keep_texts=config.keep_texts,
+        keep_features=config.keep_features,
+        hash_of=store.user_hash,
+    )
+    return Services(
+        config,
+        live=live,
+        executor=executor,
+        dispatcher=dispatcher,
+        store=store,
+        writer=writer,
+        rates=RateSlots(rates),
+        worker=worker,
+        tracing=Tracing() if config.otel else None,
+    )
+
+
+def _spool_of(config: "ServeConfig", store: "FeedbackStore") -> Path | None:
+    if config.spool is not None:
+        return Path(config.spool)
+    from mixture_training.src.storing.opening import spool_path
+
+    return None if store.path is not None else spool_path(config.router)
+
+
+def _remembering(writer: "DecisionWriter") -> Any:  # noqa: ANN401 - Callable[[Decision], None]
+    def remember(decision: "Decision") -> None:
+        with suppress(ToolkitError):  # a full disk is logged and counted by the writer, and the answer is given
+            writer.append(decision)
+
+    return remember
+
+
+def check_policy(config: "ServeConfig", router: "Router") -> None:
+    """Raise now rather than at the first request where the router cannot keep the policy.
+
+    Raises:
+        ConfigError: it cannot, or there is no such policy.
+    """
+    from mixture_training.src.model_recommender import Recommender
+
+    try:
+        Recommender(router, policy=config.policy).table(["a"])
+    except ConfigError as problem:
+        raise ConfigError(f"--policy {config.policy}: {problem}") from None
