@@ -45,6 +45,18 @@ class PriceConfig(BaseModel):
     cached_per_million: USD | None = None
 
 
+class CapabilitiesConfig(BaseModel):
+    """What an expert can take besides a text; what is left out is what its provider says of itself."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    tools: bool | None = None
+    vision: bool | None = None
+    audio: bool | None = None
+    json_mode: bool | None = None
+    context_tokens: Annotated[int, Field(ge=1)] | None = None
+
+
 class ExpertConfig(BaseModel):
     """One expert: who provides it, and the provider's own options (every further key). A text is the provider.
 
@@ -56,6 +68,7 @@ class ExpertConfig(BaseModel):
         concurrency: Calls in flight at most; None means the build's `concurrency`.
         requests_per_minute: Requests started per minute at most; None means no limit.
         tokens_per_minute: Tokens read and written per minute at most; None means no limit.
+        capabilities: What it can take besides a text; None leaves it to the provider.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -67,6 +80,7 @@ class ExpertConfig(BaseModel):
     concurrency: Annotated[int, Field(ge=1)] | None = None
     requests_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     tokens_per_minute: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    capabilities: CapabilitiesConfig | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -225,6 +239,8 @@ def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> lis
         return sorted(JudgeConfig.model_fields)
     if location[0] == "metrics" and len(location) > 2:
         return sorted(MetricRuleConfig.model_fields)
+    if "capabilities" in location[:-1]:
+        return sorted(CapabilitiesConfig.model_fields)
     return sorted(PriceConfig.model_fields if "price" in location[:-1] else model.model_fields)
 
 

@@ -136,6 +136,11 @@ class RateLimit:
         self._free_at = start + amount * self._interval
         return max(0.0, self._free_at - now - max(self._burst, amount) * self._interval)
 
+    @property
+    def wait_s(self) -> float:
+        """Seconds that a small booking made now would wait."""
+        return max(0.0, self._free_at - self._clock() - self._burst * self._interval)
+
     def correct(self, amount: float) -> None:
         """Add to the last bookings what they turned out to use more (or less, when negative)."""
         self._free_at += amount * self._interval
@@ -251,6 +256,28 @@ class Endpoint:
     def most(self) -> int:
         """Calls in flight at most."""
         return self.level.most
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that have their turn."""
+        return self._running
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for theirs."""
+        return len(self._waiting)
+
+    @property
+    def expected_wait_s(self) -> float:
+        """Seconds until a call that came now would have its turn, by how long calls took so far."""
+        pause = max(0.0, self._paused_until - self._clock()) if self._paused_until else 0.0
+        for rate in (self._requests, self._tokens):
+            if rate is not None:
+                pause = max(pause, rate.wait_s)
+        level = int(self.level.level)
+        if self._running + self._called < level:
+            return pause
+        return pause + self._mean_s * (len(self._waiting) + 1) / level
 
     async def enter(self, tokens: int = 0, *, is_probe: bool = False) -> int:
         """Wait for a turn; returns what `leave` wants back.

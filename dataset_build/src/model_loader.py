@@ -6,6 +6,7 @@ every expert recorded in its file. Everything else names a provider.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ def load_expert(config: ExpertConfig, *, prices: Mapping[str, PriceConfig] | Non
     limits = Limits(config.concurrency, config.requests_per_minute, config.tokens_per_minute)
     if limits != Limits():
         expert.limits = limits
+    if config.capabilities is not None:
+        expert.capabilities = replace(expert.capabilities, **config.capabilities.model_dump(exclude_none=True))
     if isinstance(expert, ToolExpert):
         expert.options = config.options()
     return expert

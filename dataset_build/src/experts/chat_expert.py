@@ -1,15 +1,18 @@
 """What experts that answer by chat replies share: samples put together, tokens counted, calls estimated."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from dataset_build.src.errors import ConfigError, ExpertError
 from dataset_build.src.experts.base import Expert
+from dataset_build.src.experts.capabilities import prompt_tokens
+from dataset_build.src.experts.chat_call import ChatCall
 from dataset_build.src.experts.chat_protocol import Reply, total_usage
 from dataset_build.src.experts.chat_request import ChatRequest
 from dataset_build.src.records import Answer, CallEstimate, Instruction, Price, Usage
-from dataset_build.src.tokens import count_tokens
+from dataset_build.src.tokens import PER_MESSAGE, count_tokens
 
 #: Longest deadline in seconds; timers of the operating system overflow far above it.
 LONGEST_TIMEOUT_S = 86_400.0
@@ -45,6 +48,46 @@ class ChatExpert(Expert):
     @abstractmethod
     async def _ask(self, text: str, have: int) -> tuple[Reply, float | None]:
         """Return one reply, and the seconds until a streamed one began; `have` samples came before it."""
+
+    @abstractmethod
+    async def _ask_chat(self, call: ChatCall) -> Reply:
+        """Return the reply to a conversation, with its choice."""
+
+    async def chat(self, call: ChatCall) -> Answer:
+        """Ask the endpoint once, messages and options as they are; the answer has the choice it gave.
+
+        Raises:
+            ExpertUnavailableError: as `answer`.
+            ExpertRefusedError: as `answer`; a text may be empty only beside tool calls or sound.
+        """
+        return self._as_answer(call, await self._ask_chat(call))
+
+    def estimate_chat(self, call: ChatCall) -> CallEstimate:
+        """Return what a conversation will use, the system prompt included where the expert adds it."""
+        return self._request.estimate_chat(call)
+
+    def _as_answer(self, call: ChatCall, reply: Reply) -> Answer:
+        usage = reply.usage or Usage()
+        is_estimated = usage.prompt_tokens is None or usage.completion_tokens is None
+        if is_estimated:
+            read, written = usage.prompt_tokens, usage.completion_tokens
+            message = (reply.choice or {}).get("message") or {}
+            usage = replace(
+                usage,
+                prompt_tokens=self._request.estimate_chat(call).prompt_tokens if read is None else read,
+                completion_tokens=written_tokens(message) if written is None else written,
+            )
+        return Answer(
+            text=reply.texts[0],
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            model=reply.model,
+            finish_reason=reply.finish_reason,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            tokens_estimated=is_estimated,
+            choice=reply.choice,
+        )
 
     def estimate(self, instruction: Instruction) -> CallEstimate:
         """Return what a call will use, the system prompt included and all samples together."""
@@ -105,6 +148,11 @@ class ChatExpert(Expert):
             prompt_tokens=self._request.prompt_tokens(text) if read is None else read,
             completion_tokens=sum(map(count_tokens, reply.texts)) if written is None else written,
         )
+
+
+def written_tokens(message: Mapping[str, Any]) -> int:
+    """Return about how many tokens a message has: all that it says, and what it gives to tools."""
+    return prompt_tokens(ChatCall((message,))) - PER_MESSAGE
 
 
 def check_limits(name: str, **limits: float | None) -> None:

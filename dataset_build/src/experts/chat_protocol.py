@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 from dataset_build.src.errors import ExpertError, ExpertRefusedError, ExpertUnavailableError
-from dataset_build.src.experts.masking import masked
+from dataset_build.src.experts.masking import masked, masked_json
 from dataset_build.src.records import Usage, is_count
 
 #: Characters of an endpoint's message that are kept.
@@ -23,6 +23,8 @@ _TOO_LONG = re.compile(
     r"|inputs?\W+tokens.{0,40}must be <=",
     re.IGNORECASE,
 )
+#: Fields of a message that make it an answer without a text.
+_INSTEAD_OF_TEXT = ("tool_calls", "function_call", "audio")
 #: Statuses of a gateway that gave up waiting: the model behind it may have answered, and been paid.
 _GAVE_UP = (504, 524)
 
@@ -36,21 +38,33 @@ class Reply:
         finish_reason: "length" where any sample was cut short, else that of the first.
         model: The model the endpoint says it served.
         usage: The tokens it reports; None where it reports none.
+        choice: Of a conversation, its first choice as the endpoint gave it.
     """
 
     texts: list[str]
     finish_reason: str | None
     model: str | None
     usage: Usage | None
+    choice: Mapping[str, Any] | None = None
 
 
-def read_reply(body: bytes, *, expert: str, hidden: Sequence[str] = ()) -> Reply | ExpertError:
+class Reader(Protocol):
+    """Reads a reply that is a JSON object: `read_payload`, or `read_chat`."""
+
+    def __call__(self, payload: Mapping[str, Any], *, expert: str, hidden: Sequence[str] = ()) -> Reply | ExpertError:
+        """Return what it holds, or what is wrong with it."""
+
+
+def read_reply(
+    body: bytes, *, expert: str, hidden: Sequence[str] = (), reader: Reader | None = None
+) -> Reply | ExpertError:
     """Return what the body of a reply with status 200 holds, or what is wrong with it.
 
     Args:
         body: The reply.
         expert: The expert's name, for the error.
         hidden: Secrets, replaced by `***` wherever the endpoint repeats them.
+        reader: What reads the JSON; None means `read_payload`.
     """
     payload = _json(body)
     if not isinstance(payload, dict):
@@ -59,7 +73,7 @@ def read_reply(body: bytes, *, expert: str, hidden: Sequence[str] = ()) -> Reply
         return read_error_object(payload, expert=expert, hidden=hidden)
     if not choices_of(payload):
         return invalid(f"the reply has no choices: {_start(body, hidden)}", expert)
-    return read_payload(payload, expert=expert, hidden=hidden)
+    return (reader or read_payload)(payload, expert=expert, hidden=hidden)
 
 
 def read_payload(payload: Mapping[str, Any], *, expert: str, hidden: Sequence[str] = ()) -> Reply | ExpertError:
@@ -87,6 +101,36 @@ def read_payload(payload: Mapping[str, Any], *, expert: str, hidden: Sequence[st
         return invalid("the reply has no choices", expert, usage=usage)
     model = _shown(_text_or_none(payload.get("model")), hidden)
     return Reply(texts, "length" if "length" in reasons else reasons[0], model, usage)
+
+
+def read_chat(payload: Mapping[str, Any], *, expert: str, hidden: Sequence[str] = ()) -> Reply | ExpertError:
+    """Return the first choice of a reply to a conversation, as it is but for secrets, or what is wrong with it.
+
+    Unlike an instruction's, its text may be empty: a message that calls tools, or sound, is an answer.
+    """
+    usage = read_usage(payload.get("usage"))
+    choice = next(iter(choices_of(payload)), None)
+    if choice is None:
+        return invalid("the reply has no choices", expert, usage=usage)
+    if isinstance(choice.get("error"), dict):
+        return read_error_object(choice, expert=expert, hidden=hidden, may_be_billed=True)
+    text, reason = _text(choice), _text_or_none(choice.get("finish_reason"))
+    if text is None:
+        return invalid("a choice of the reply has neither a message nor a text", expert, usage=usage)
+    message = choice.get("message")
+    if not isinstance(message, dict):  # of a plain completion
+        message, choice = {"role": "assistant", "content": text}, {"index": 0, "finish_reason": reason}
+    if reason == "content_filter" or not (text.strip() or any(message.get(field) for field in _INSTEAD_OF_TEXT)):
+        return _without_text(reason, usage, expert)
+    shown = _shown(text, hidden) or ""
+    if shown != text:  # the tokens would tell what the text does not
+        choice = {key: value for key, value in choice.items() if key != "logprobs"}
+    try:
+        choice = masked_json({**choice, "message": message}, hidden)
+    except RecursionError:
+        return invalid("the reply is nested too deeply", expert, usage=usage)
+    model = _shown(_text_or_none(payload.get("model")), hidden)
+    return Reply([shown], _shown(reason, hidden), model, usage, choice)
 
 
 def choices_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 from dataset_build.src.errors import ConfigError
+from dataset_build.src.experts.capabilities import most_prompt_tokens, prompt_tokens
+from dataset_build.src.experts.chat_call import BOUNDS, ChatCall, asked_bound
 from dataset_build.src.experts.http_connection import parsed_address
 from dataset_build.src.experts.request_headers import looks_secret
 from dataset_build.src.records import CallEstimate
@@ -17,8 +19,8 @@ MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
 PATHS: dict[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 #: Keys of the request that are the toolkit's own.
 RESERVED = ("messages", "model", "n", "prompt", "stream", "stream_options")
-#: Keys of a request that bound its answer.
-_BOUNDS = ("max_tokens", "max_completion_tokens")
+#: Roles of messages that say how to behave; where a conversation has one, the expert adds none of its own.
+_SYSTEM_ROLES = ("system", "developer")
 
 
 class ChatRequest:
@@ -33,6 +35,7 @@ class ChatRequest:
         extra_body: Further keys; they win over `options`.
         n: Samples to ask for.
         stream: Whether to ask for the answer piece by piece.
+        max_tokens_field: What the endpoint calls the bound of an answer that a conversation brings.
 
     Raises:
         ConfigError: a key is reserved, or the request cannot be written as JSON.
@@ -49,6 +52,7 @@ class ChatRequest:
         extra_body: Mapping[str, Any],
         n: int,
         stream: bool,
+        max_tokens_field: MaxTokensField = "max_tokens",
     ) -> None:
         if n < 1 or (n > 1 and options.get("temperature") == 0):
             raise ConfigError(
@@ -58,8 +62,8 @@ class ChatRequest:
         for reserved in RESERVED:
             if reserved in extra_body:
                 raise ConfigError(f"Expert {name!r}: extra_body holds {reserved!r}, which the expert sets itself.")
-        if any(bound in extra_body for bound in _BOUNDS):
-            options = {key: value for key, value in options.items() if key not in _BOUNDS}
+        if any(bound in extra_body for bound in BOUNDS):
+            options = {key: value for key, value in options.items() if key not in BOUNDS}
         body = {key: value for key, value in options.items() if value is not None} | dict(extra_body)
         self.body: dict[str, Any] = {"model": model, **body}
         self.api = api
@@ -73,8 +77,10 @@ class ChatRequest:
         messages = (2 if system_prompt else 1) if api == "chat" else 0
         self._overhead = count_tokens(self._system_prompt) + PER_MESSAGE * messages
         self._most_overhead = most_tokens(self._system_prompt) + PER_MESSAGE * messages
-        bounds = [body[key] for key in _BOUNDS if isinstance(body.get(key), int)]
+        bounds = [body[key] for key in BOUNDS if isinstance(body.get(key), int)]
+        self._most_of_one = min(bounds, default=None)
         self._most_written = min(bounds) * n if bounds else None
+        self._bound_field = next((key for key in BOUNDS if key in self.body), max_tokens_field)
 
     def encoded(self, text: str, *, have: int = 0) -> bytes:
         """Return the body for one instruction.
@@ -93,6 +99,50 @@ class ChatRequest:
         """Return the same body as a mapping."""
         fields: dict[str, Any] = json.loads(self.encoded(text, have=have))
         return fields
+
+    def chat_fields(self, call: ChatCall, *, stream: bool = False) -> dict[str, Any]:
+        """Return the body for a conversation: its messages and options as they are, which win over those given here.
+
+        Only the bound of the answer may change its name. A plain prompt is the transcript.
+        """
+        body = dict(self.body)
+        options = {key: value for key, value in call.options.items() if key not in RESERVED}
+        bound = asked_bound(options)
+        for key in BOUNDS:
+            options.pop(key, None)
+            if bound is not None:
+                body.pop(key, None)
+        if bound is not None:
+            options[self._bound_field] = bound
+        body.update(options)
+        if stream:
+            body.update(stream=True, stream_options={"include_usage": True})
+        if self.api == "completions":
+            system = f"{self._system_prompt}\n\n" if self._adds_system(call) else ""
+            body["prompt"] = system + call.transcript
+        else:
+            first = [{"role": "system", "content": self._system_prompt}] if self._adds_system(call) else []
+            body["messages"] = [*first, *call.messages]
+        return body
+
+    def encoded_chat(self, call: ChatCall, *, stream: bool = False) -> bytes:
+        """Return the same body as JSON.
+
+        Raises:
+            ValueError: it holds what JSON cannot (an infinite number, say).
+        """
+        return json.dumps(self.chat_fields(call, stream=stream), allow_nan=False, separators=(",", ":")).encode()
+
+    def estimate_chat(self, call: ChatCall) -> CallEstimate:
+        """Return what a call with a conversation will use."""
+        bound = asked_bound(call.options)
+        about, most = (self._overhead, self._most_overhead) if self._adds_system(call) else (0, PER_MESSAGE)
+        return CallEstimate(
+            prompt_tokens(call) + about, most_prompt_tokens(call) + most, self._most_of_one if bound is None else bound
+        )
+
+    def _adds_system(self, call: ChatCall) -> bool:
+        return bool(self._system_prompt) and not any(m.get("role") in _SYSTEM_ROLES for m in call.messages)
 
     def prompt_tokens(self, text: str) -> int:
         """Return about how many tokens the request has, the system prompt and a chat template included."""

@@ -87,7 +87,7 @@ class StreamedReply:
             return self.problem
         if not self.is_complete:
             return invalid(f"the stream ended early, after {self._length()} characters", self._expert)
-        return read_payload(self._payload(), expert=self._expert, hidden=self._hidden)
+        return self._read()
 
     @property
     def is_complete(self) -> bool:
@@ -124,6 +124,10 @@ class StreamedReply:
         else:
             self._piece(piece)
 
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """Take in a piece that something else has cut out of the stream already."""
+        self._piece(piece)
+
     def _piece(self, piece: Mapping[str, Any]) -> None:
         self._model = piece.get("model") or self._model
         self._usage = piece.get("usage") or self._usage
@@ -141,12 +145,13 @@ class StreamedReply:
             if choice.get("finish_reason"):
                 self._reasons[index] = choice["finish_reason"]
 
-    def _payload(self) -> dict[str, Any]:
+    def _read(self) -> Reply | ExpertError:
         choices = [
             {"message": {"content": "".join(texts)}, "finish_reason": self._reasons.get(index)}
             for index, texts in sorted(self._texts.items())
         ]
-        return {"model": self._model, "choices": choices, "usage": self._usage}
+        payload = {"model": self._model, "choices": choices, "usage": self._usage}
+        return read_payload(payload, expert=self._expert, hidden=self._hidden)
 
     def _length(self) -> int:
         return sum(len(text) for texts in self._texts.values() for text in texts)

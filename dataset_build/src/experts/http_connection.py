@@ -6,8 +6,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -113,38 +113,74 @@ class HttpConnection:
         Raises:
             ExpertError: there was no reply, or not all of it.
         """
+        status, received, pieces = 200, headers, list[bytes]()
+        began: float | None = None
+        started = time.perf_counter()
+        async with aclosing(self.receive(body, headers, hidden=hidden, stream=stream)) as chunks:
+            async for code, given, piece in chunks:
+                status, received = code, given
+                if stream is None or status != 200:
+                    pieces.append(piece)
+                    continue
+                stream.feed(piece)
+                if stream.has_begun and began is None:
+                    began = time.perf_counter() - started
+        return status, received, b"".join(pieces), began
+
+    async def receive(
+        self, body: bytes, headers: Mapping[str, str], *, hidden: Sequence[str], stream: StreamedReply | None = None
+    ) -> AsyncGenerator[tuple[int, Mapping[str, str], bytes], None]:
+        """Yield status, headers and the next bytes of the body, as they come; at least once, if with no bytes.
+
+        Whoever is slow holds up the endpoint: no more is read from it than a small buffer holds. Whoever closes the
+        generator closes the connection, unless all of the reply was there.
+
+        Args:
+            body: What to send.
+            headers: To send with it.
+            hidden: Secrets among them, kept out of every error.
+            stream: What the caller feeds with the bytes; the reply has ended when it says so.
+
+        Raises:
+            ExpertError: there was no reply, or not all of it.
+        """
         import aiohttp
 
         session, proxy, secrets = self._session()
-        received: list[bytes] = []
-        began: list[float] = []
-        started = time.perf_counter()
-
-        def take(piece: bytes) -> None:
-            if stream is None or response.status != 200:
-                received.append(piece)
-                return
-            stream.feed(piece)
-            if stream.has_begun and not began:
-                began.append(time.perf_counter() - started)
-
+        left = self._transport.most_bytes
         try:
-            async with (
-                asyncio.timeout(self._transport.first_byte_timeout_s) as first_byte,
-                session.post(
+            async with asyncio.timeout(self._transport.first_byte_timeout_s) as first_byte:
+                response = await session.post(
                     self._address or self.url,
                     data=body if len(body) < _LARGE_BODY else io.BytesIO(body),
                     headers=headers,
                     proxy=proxy,
                     allow_redirects=False,
-                ) as response,
-            ):
-                await self._read(response, take, first_byte, stream)
-                return response.status, response.headers, b"".join(received), began[0] if began else None
+                )
+                async with _closed_on_failure(response):
+                    piece = b"" if stream is None else await response.content.readany()
+            async with response:
+                if not piece:
+                    yield response.status, response.headers, b""
+                    piece = await response.content.readany()
+                while piece:
+                    left -= len(piece)
+                    if left < 0:
+                        response.close()
+                        raise _TooLongError
+                    yield response.status, response.headers, piece
+                    if stream is not None and stream.is_done:
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(END_OF_STREAM_S):
+                                await response.content.readany()
+                        return
+                    piece = await response.content.readany()
         except (TimeoutError, aiohttp.ClientError, OSError, _TooLongError) as failure:
             if stream is not None and stream.is_complete:
-                return 200, {}, b"", began[0] if began else None
+                return
             problem = self._problem(failure, first_byte.expired(), (*hidden, *secrets))
+        else:
+            return
         # Outside the `except`: aiohttp's own exceptions can hold the request's headers, and with them the key.
         raise problem
 
@@ -154,31 +190,6 @@ class HttpConnection:
             del self._open[loop]
             with suppress(RuntimeError):  # its loop is closed already, and its sockets with it
                 await session.close()
-
-    async def _read(
-        self,
-        response: "aiohttp.ClientResponse",
-        take: Callable[[bytes], None],
-        first_byte: asyncio.Timeout,
-        stream: StreamedReply | None,
-    ) -> None:
-        content = response.content
-        if stream is None:
-            first_byte.reschedule(None)
-        left = self._transport.most_bytes
-        while piece := await content.readany():
-            left -= len(piece)
-            if left < 0:
-                response.close()
-                raise _TooLongError
-            take(piece)
-            if stream is not None:
-                first_byte.reschedule(None)
-                if stream.is_done:
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(END_OF_STREAM_S):
-                            await content.readany()
-                    return
 
     def _problem(self, failure: BaseException, no_first_byte: bool, hidden: Sequence[str]) -> ExpertError:
         """Return what a failure of aiohttp or of the system stands for."""
@@ -252,6 +263,15 @@ class HttpConnection:
             _proxy(url, f"Expert {self._expert!r}: {transport.proxy_env}")
             return url
         return _environment_proxy(self.url) if transport.trust_env else None
+
+
+@asynccontextmanager
+async def _closed_on_failure(response: "aiohttp.ClientResponse") -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        response.close()
+        raise
 
 
 class _TooLongError(Exception):

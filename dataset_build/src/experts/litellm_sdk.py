@@ -6,32 +6,45 @@ credentials (March 2026); the extra excludes them.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from dataset_build.src.errors import ConfigError, ExpertError, ExpertUnavailableError, MissingDependencyError
+from dataset_build.src.experts.capabilities import Capabilities
+from dataset_build.src.experts.chat_call import ChatCall, ChatPiece
 from dataset_build.src.experts.chat_expert import ChatExpert, check_limits
+from dataset_build.src.experts.chat_pieces import StreamedChat
 from dataset_build.src.experts.chat_protocol import (
     LONGEST_MESSAGE,
     Reply,
     invalid,
+    read_chat,
     read_failure,
     read_payload,
 )
 from dataset_build.src.experts.chat_request import ChatRequest
 from dataset_build.src.experts.masking import masked
 from dataset_build.src.experts.request_headers import RequestHeaders
-from dataset_build.src.records import Price
+from dataset_build.src.records import Answer, Price
 
 #: LiteLLM's exception → the code an OpenAI endpoint would give; the others are told apart by their status.
 _CODES = {"ContentPolicyViolationError": "content_filter", "ContextWindowExceededError": "context_length_exceeded"}
 _INSTALL = 'The expert needs LiteLLM: pip install "moe-toolkit[litellm]".'
+#: Options of a conversation that are passed on. LiteLLM takes addresses, keys and files among its arguments, and whoever
+#: asks has no say in those.
+_PASSED_ON = frozenset(
+    {
+        "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens",
+        "max_tokens", "modalities", "parallel_tool_calls", "prediction", "presence_penalty", "reasoning_effort",
+        "response_format", "seed", "stop", "temperature", "tool_choice", "tools", "top_logprobs", "top_p",
+    }
+)  # fmt: skip
 #: Options of LiteLLM that the expert sets itself.
 _RESERVED = ("api_key", "api_base", "base_url", "max_retries", "num_retries", "timeout")
 
 
 class LiteLLMExpert(ChatExpert):
-    """Answer by `litellm.acompletion`, without its retries, caches and price list; never streamed.
+    """Answer by `litellm.acompletion`, without its retries, caches and price list; only conversations are streamed.
 
     Samples, tokens and kinds of failure are those of `openai_compatible`. The price is the one stated here, not
     LiteLLM's.
@@ -89,6 +102,7 @@ class LiteLLMExpert(ChatExpert):
         super().__init__(name, request, model=served, timeout_s=timeout_s, price=price, description=description)
         self._full_model = model
         self._base_url = base_url
+        self.capabilities = Capabilities(tools=True, json_mode=True)
         _litellm()
 
     @property
@@ -105,12 +119,60 @@ class LiteLLMExpert(ChatExpert):
         facts = {**self._request.facts(), "base_url": self._base_url}
         return f"{self.provider}:{json.dumps(facts, sort_keys=True)}"
 
-    async def _ask(self, text: str, have: int) -> tuple[Reply, float | None]:
-        litellm = _litellm()
+    async def stream_chat(self, call: ChatCall) -> AsyncIterator[ChatPiece | Answer]:
+        """Yield each piece as LiteLLM gives it, and the answer last.
+
+        Raises:
+            ExpertError: as `chat`.
+        """
         _, hidden = self._headers.read()
+        reply = StreamedChat(self.name, hidden)
+        chunks = await self._complete(self._fields(call, stream=True), hidden)
+        problem: ExpertError | None = None
         try:
-            response = await litellm.acompletion(
-                **self._request.as_fields(text, have=have),
+            async for chunk in chunks:
+                reply.add(chunk.model_dump())
+                for piece in reply.take():
+                    yield piece
+                if reply.problem is not None:
+                    break
+        except Exception as failure:
+            problem = self._problem(failure, hidden)
+        finally:
+            if hasattr(chunks, "aclose"):
+                await chunks.aclose()
+        result = problem or reply.finish()
+        if isinstance(result, ExpertError):
+            raise result
+        for piece in reply.take():
+            yield piece
+        yield self._as_answer(call, result)
+
+    async def _ask_chat(self, call: ChatCall) -> Reply:
+        _, hidden = self._headers.read()
+        response = await self._complete(self._fields(call), hidden)
+        result = read_chat(response.model_dump(), expert=self.name, hidden=hidden)
+        if isinstance(result, ExpertError):
+            raise result
+        return result
+
+    def _fields(self, call: ChatCall, *, stream: bool = False) -> dict[str, Any]:
+        options = {key: value for key, value in call.options.items() if key in _PASSED_ON}
+        return self._request.chat_fields(ChatCall(call.messages, options), stream=stream)
+
+    async def _ask(self, text: str, have: int) -> tuple[Reply, float | None]:
+        _, hidden = self._headers.read()
+        response = await self._complete(self._request.as_fields(text, have=have), hidden)
+        result = read_payload(response.model_dump(), expert=self.name, hidden=hidden)
+        if isinstance(result, ExpertError):
+            raise result
+        return result, None
+
+    async def _complete(self, fields: Mapping[str, Any], hidden: tuple[str, ...]) -> Any:  # noqa: ANN401 - untyped
+        litellm = _litellm()
+        try:
+            return await litellm.acompletion(
+                **fields,
                 **({"api_key": hidden[0]} if hidden else {}),
                 **({"base_url": self._base_url} if self._base_url else {}),
                 **({"timeout": self.timeout_s} if self.timeout_s else {}),
@@ -119,11 +181,6 @@ class LiteLLMExpert(ChatExpert):
             )
         except Exception as failure:  # LiteLLM raises its own, its providers' and its libraries'
             problem = self._problem(failure, hidden)
-        else:
-            result = read_payload(response.model_dump(), expert=self.name, hidden=hidden)
-            if isinstance(result, Reply):
-                return result, None
-            problem = result
         # Outside the `except`: a foreign exception can hold the request, and with it the key.
         raise problem
 

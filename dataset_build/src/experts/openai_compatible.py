@@ -1,17 +1,21 @@
 """Any endpoint that speaks the OpenAI protocol: hosted models, gateways, servers on this machine."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
-from dataset_build.src.errors import ExpertError
+from dataset_build.src.errors import ExpertError, ExpertRefusedError
+from dataset_build.src.experts.capabilities import Capabilities
+from dataset_build.src.experts.chat_call import ChatCall, ChatPiece
 from dataset_build.src.experts.chat_expert import ChatExpert, check_limits
-from dataset_build.src.experts.chat_protocol import Reply, read_failure, read_reply
+from dataset_build.src.experts.chat_pieces import StreamedChat
+from dataset_build.src.experts.chat_protocol import Reply, read_chat, read_failure, read_reply
 from dataset_build.src.experts.chat_request import Api, ChatRequest, MaxTokensField, endpoint_url
 from dataset_build.src.experts.chat_stream import StreamedReply
 from dataset_build.src.experts.http_connection import HttpConnection, Transport
 from dataset_build.src.experts.request_headers import RequestHeaders, environment_name
-from dataset_build.src.records import Price
+from dataset_build.src.records import Answer, Price
 
 
 class OpenAICompatibleExpert(ChatExpert):
@@ -22,6 +26,10 @@ class OpenAICompatibleExpert(ChatExpert):
     and are counted within `max_tokens`; a `<think>` block inside the answer stays. An endpoint that gives fewer
     samples than asked for is asked again for the rest, the seed raised by as many as there are. A call fails as a
     whole if one sample is empty or filtered: a mean over the others would flatter the expert.
+
+    A conversation is asked as it is: its messages and options go to the endpoint untouched and win over those given
+    here, and `system_prompt` is added only where it brings none. Unless `capabilities` say otherwise, the chat API is
+    taken to understand tools and JSON mode, and no images or sound.
 
     Failures and their kinds: of those that may be worth a repeat, `timeout` (its message names the
     deadline: connection, first byte, or all), `connection`, `dns`, `rate_limit`, `overloaded` (503, 529),
@@ -142,9 +150,12 @@ class OpenAICompatibleExpert(ChatExpert):
             extra_body=extra_body or {},
             n=n,
             stream=stream,
+            max_tokens_field=max_tokens_field,
         )
         super().__init__(name, request, model=model, timeout_s=timeout_s, price=price, description=description)
         self._streams = stream
+        if api == "chat":
+            self.capabilities = Capabilities(tools=True, json_mode=True)
         transport = Transport(
             connect_timeout_s=connect_timeout_s,
             first_byte_timeout_s=first_byte_timeout_s,
@@ -181,6 +192,57 @@ class OpenAICompatibleExpert(ChatExpert):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, url={self._connection.url!r}, model={self.model!r})"
+
+    async def stream_chat(self, call: ChatCall) -> AsyncIterator[ChatPiece | Answer]:
+        """Yield each piece as it arrives, its delta as the endpoint gave it, and the answer last.
+
+        No more is read ahead than a small buffer holds, and closing the iterator closes the connection at once. The
+        piece that says how the answer ended comes when the whole has been found to be one.
+
+        Raises:
+            ExpertError: as `chat`; the answer so far is lost to the caller only where no piece was yielded.
+        """
+        headers, hidden = self._headers.read()
+        reply = StreamedChat(self.name, hidden)
+        refused: list[bytes] = []
+        status, received = 200, headers
+        chunks = self._connection.receive(self._encoded(call, stream=True), headers, hidden=hidden, stream=reply)
+        async with aclosing(chunks):
+            async for code, given, chunk in chunks:
+                if code != 200:
+                    status, received = code, given
+                    refused.append(chunk)
+                    continue
+                reply.feed(chunk)
+                for piece in reply.take():
+                    yield piece
+                if reply.problem is not None:
+                    break
+        if status != 200:
+            raise read_failure(status, received, b"".join(refused), expert=self.name, hidden=hidden)
+        result = reply.finish()
+        if isinstance(result, ExpertError):
+            raise result
+        for piece in reply.take():
+            yield piece
+        yield self._as_answer(call, result)
+
+    async def _ask_chat(self, call: ChatCall) -> Reply:
+        headers, hidden = self._headers.read()
+        status, received, body, _ = await self._connection.post(self._encoded(call), headers, hidden=hidden)
+        if status != 200:
+            raise read_failure(status, received, body, expert=self.name, hidden=hidden)
+        result = read_reply(body, expert=self.name, hidden=hidden, reader=read_chat)
+        if isinstance(result, ExpertError):
+            raise result
+        return result
+
+    def _encoded(self, call: ChatCall, *, stream: bool = False) -> bytes:
+        try:
+            return self._request.encoded_chat(call, stream=stream)
+        except (TypeError, ValueError, RecursionError) as problem:
+            message = f"the conversation cannot be written as JSON: {problem}"
+            raise ExpertRefusedError(message, expert=self.name, kind="bad_request") from None
 
     async def _ask(self, text: str, have: int) -> tuple[Reply, float | None]:
         headers, hidden = self._headers.read()
