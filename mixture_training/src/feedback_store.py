@@ -5,6 +5,7 @@ SQLAlchemy is imported when a store is opened, Alembic when its schema has to be
 
 import hashlib
 import hmac
+import logging
 import math
 import uuid
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from mixture_training.src.storing.rows import clean, from_row, to_row
 
 if TYPE_CHECKING:
     from mixture_training.src.storing.counting import Traffic
+
+logger = logging.getLogger(__name__)
 
 __all__ = [
     "Counts",
@@ -333,7 +336,8 @@ class FeedbackStore:
         from mixture_training.src.storing.forgetting import forget_user
 
         count = forget_user(self._database, self.user_hash(user))
-        self.compact()
+        if not self.compact():
+            logger.warning("%s is in use: deleted bytes leave its log when its readers are done", self.place)
         return count
 
     def forget_before(self, moment: datetime | str) -> int:

@@ -274,5 +274,7 @@ def _begin_sqlite(connection: "Connection") -> None:
 
 def _shown(url: "URL") -> str:
     """Return the URL without its password and its options."""
-    bare = url.set(drivername=url.get_backend_name(), password=None, query={})
-    return bare.render_as_string(hide_password=True)
+    from sqlalchemy import URL
+
+    shown = URL.create(url.get_backend_name(), url.username, None, url.host, url.port, url.database)
+    return shown.render_as_string(hide_password=True)
