@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mixture_training.src.off_policy import Estimate, Log, dr, interval, ips, snips
+from mixture_training.src.off_policy import Estimate, Log, dr, ips, snips
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -6,7 +6,8 @@ arXiv:1103.4601), each of one router or of the paired difference of two on the s
 
 What is assumed: the expert was drawn with the propensity that was logged, and whether a decision is judged depends on
 nothing but what was logged with it. `judging_weights` corrects for some kinds of decisions being judged more often
-than others. An expert that logging never tries tells nothing: where a target would choose it, the estimate is widened
+than others; where the importance ratios show that judging still depends on who answered, an estimate is not called
+reliable. An expert that logging never tries tells nothing: where a target would choose it, the estimate is widened
 by all that could have happened there, and refused where that is more than `MOST_UNSUPPORTED` of the traffic.
 
 Intervals are of the skewness-corrected t statistic (Hall 1992, *On the Removal of Skewness by Transformation*) over
@@ -29,6 +30,8 @@ Method = Literal["ips", "snips", "dr"]
 MOST_UNSUPPORTED = 0.01
 #: Fewer effective decisions than this give intervals that cover too rarely.
 LEAST_EFFECTIVE = 50.0
+#: Standard errors by which the mean importance ratio may be off before judging is held to be selective.
+_UNBALANCED = 4.0
 #: A propensity below this counts as none.
 _NEVER = 1e-9
 #: Decisions that the residuals of all experts count for beside one expert's own.
@@ -166,23 +169,35 @@ def _estimate(method: Method, log: Log, target: FloatArray, base: FloatArray | N
             method,
             n,
             unsupported,
-            f"cannot be estimated: for {unsupported:.1%} of the traffic the choice is an expert that was never tried there",
+            f"cannot be estimated: for {unsupported:.1%} of the traffic the choice is an expert never tried there",
         )
-    terms = _terms(method, log, target, base, shares)
+    terms = terms_of(method, log, target, base)
     value = float(shares @ terms)
     effective = effective_decisions(log.propensities, wanted, weights)
     design = _design(method, log, wanted, shares)
     low, high = interval(terms, weights, log.groups, confidence=confidence, effective=effective, design=design)
     reason = ""
-    if effective < LEAST_EFFECTIVE:
+    if not all(_is_balanced(log, part, shares) for part in (target, base) if part is not None):
+        reason = "whether a decision is judged depends on who answered"
+    elif effective < LEAST_EFFECTIVE:
         reason = f"only {effective:.0f} effective decisions; {LEAST_EFFECTIVE:.0f} are needed"
     return Estimate(
         method, value + (below + above) / 2, low + below, high + above, n, effective, unsupported, not reason, reason
     )
 
 
-def _terms(method: Method, log: Log, target: FloatArray, base: FloatArray | None, shares: FloatArray) -> FloatArray:
-    """Return what each decision adds to the mean, (n,)."""
+def _is_balanced(log: Log, target: FloatArray, shares: FloatArray) -> bool:
+    """Return whether the mean importance ratio is what it must be where judging does not depend on who answered."""
+    rows = np.arange(len(log))
+    tried = np.where(log.propensities > _NEVER, target, 0.0)
+    expected = tried.sum(axis=1)
+    moment = (tried**2 / np.maximum(log.propensities, _NEVER)).sum(axis=1) - expected**2
+    off = float(shares @ (target[rows, log.columns] / log.propensities[rows, log.columns] - expected))
+    return abs(off) <= _UNBALANCED * math.sqrt(float(shares**2 @ moment)) + 1e-9
+
+
+def terms_of(method: Method, log: Log, target: FloatArray, base: FloatArray | None = None) -> FloatArray:
+    """Return what each decision says of the estimate, (n,): the weighted mean of these is the estimate."""
     rows = np.arange(len(log))
     drawn = log.propensities[rows, log.columns]
     wanted = target if base is None else target - base
@@ -194,6 +209,8 @@ def _terms(method: Method, log: Log, target: FloatArray, base: FloatArray | None
         known = np.where(log.propensities > _NEVER, wanted, 0.0)  # what was never tried is not filled in by the model
         model = (known * log.expected).sum(axis=1)
         return np.asarray(model + ratios * (log.rewards - log.expected[rows, log.columns]))
+    weights = np.ones(len(log)) if log.weights is None else log.weights
+    shares = weights / weights.sum()
     parts = []
     for part in (target,) if base is None else (target, base):
         ratio = part[rows, log.columns] / drawn
