@@ -210,7 +210,7 @@ BAD = [
     ("run --router {router} text --experts absent.yaml", "absent.yaml"),
     ("feedback --router {router} some-id --score 1", "`moe run` writes them"),
     ("feedback some-id --score 1", "Give --router"),
-    ("feedback --router {router} some-id", "required: --score"),
+    ("feedback --router {router} some-id", "one of the arguments --score --preferred_to --correction is required"),
     ("update --router absent", "No router in absent"),
     ("update --router {router} --feedback absent.sqlite3", "No such file of decisions"),
     ("experts show", "invalid choice"),

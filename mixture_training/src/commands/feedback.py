@@ -9,16 +9,17 @@ moe feedback --router runs/router 3f2a9c81d0b74e65 --correction "It is 397.8."
 
 import argparse
 
-from dataset_build import ConfigError, Parser
+from dataset_build import Parser
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("id", help="the id that `moe run` printed")
     parser.add_argument("--router", metavar="R", help="the router folder")
-    parser.add_argument("--score", type=float, default=None, help="from 0 (useless) to 1 (right)")
-    parser.add_argument("--preferred_to", default=None, metavar="ID", help="the decision whose answer was worse")
-    parser.add_argument("--correction", default=None, metavar="TEXT", help="what would have been right")
+    judgement = parser.add_mutually_exclusive_group(required=True)
+    judgement.add_argument("--score", type=float, default=None, help="from 0 (useless) to 1 (right)")
+    judgement.add_argument("--preferred_to", default=None, metavar="ID", help="the decision whose answer was worse")
+    judgement.add_argument("--correction", default=None, metavar="TEXT", help="what would have been right")
     parser.add_argument("--comment", default=None, help="why")
     parser.add_argument("--user", default=None, metavar="NAME", help="who says so (stored hashed)")
     parser.add_boolean(
@@ -31,9 +32,6 @@ def run(args: argparse.Namespace) -> int:
     """Store the judgement."""
     from mixture_training.src.storing.opening import open_store
 
-    given = [args.score is not None, args.preferred_to is not None, args.correction is not None]
-    if sum(given) != 1:
-        raise ConfigError("Give exactly one of --score, --preferred_to and --correction.")
     with open_store(args.feedback, args.router) as store:
         if args.preferred_to is not None:
             store.prefer(args.id, args.preferred_to, args.comment, user=args.user)

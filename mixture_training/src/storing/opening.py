@@ -27,7 +27,7 @@ def open_store(feedback: str | None, router: str | None) -> FeedbackStore:
     place = str(feedback_path(Path(router))) if feedback is None and router is not None else str(feedback)
     is_url = "://" in place
     if not is_url and not Path(place).is_file():
-        raise ConfigError(f"No decisions in {place}; `moe run` and `moe serve` write them.")
+        raise ConfigError(f"No decisions in {place}; `moe run` writes them, and `moe serve` does.")
     store = FeedbackStore(place)
     try:
         if store.path is not None:
