@@ -6,55 +6,20 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_build import ConfigError
-from mixture_training.src.decisions import Attempt, Decision, new_id, now
 from mixture_training.src.feedback_store import FeedbackStore, StoreUnavailableError
 from mixture_training.src.storing import spool
 from mixture_training.src.storing.rows import COLUMNS, FEATURES, to_row
 from mixture_training.src.storing.spool import REJECTED, DecisionWriter, drain_left_behind, from_line, to_line
+from tests.mixture_training.store_worker import decision
 
-#: Appends as fast as it can, telling each id once it is appended, until it is killed.
-KILLED = """
-import sys
-from mixture_training.src.feedback_store import FeedbackStore
-from mixture_training.src.storing.spool import DecisionWriter
-sys.path.insert(0, sys.argv[3])
-from test_spool import decision
-store = FeedbackStore(sys.argv[1])
-writer = DecisionWriter(store, sys.argv[2])
-while True:
-    made = decision()
-    writer.append(made)
-    sys.stdout.write(made.id + "\\n")
-    sys.stdout.flush()
-"""
-
-
-def decision(**changes):
-    made = Decision(
-        id=new_id(),
-        created=now(),
-        instruction="What is 2 + 2?\nSay it in words: é",
-        expert="calculator",
-        response="4",
-        ranking=("calculator", "writer"),
-        policy="quality",
-        category="math",
-        confidence=0.9,
-        expected_score=0.8,
-        cost=0.000_001,
-        latency_s=0.1,
-        attempts=(Attempt("calculator", 0.000_001, 0.1, None),),
-        features=os.urandom(64),
-        receipt={"options": [{"expert": "calculator", "low": 0.5}]},
-    )
-    return replace(made, **changes)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -198,11 +163,6 @@ def test_a_full_disk_is_counted_said_once_and_leaves_no_half_line(tmp_path, fold
         writer.append(first)
         write = os.write
 
-        def full(descriptor, data):
-            if len(data) > 40:
-                return write(descriptor, data[:40])
-            raise OSError(errno.ENOSPC, "No space left on device")
-
         def half(descriptor, data):
             monkeypatch.setattr(spool.os, "write", nothing)
             return write(descriptor, data[:40])
@@ -236,9 +196,9 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path, postgres):
 
 def test_a_killed_process_loses_nothing_that_it_had_appended(store_place, folder):
     FeedbackStore(store_place).close()
-    here = os.path.dirname(__file__)
     for _ in range(3):
-        run = subprocess.Popen([sys.executable, "-c", KILLED, store_place, folder, here], stdout=subprocess.PIPE)
+        command = [sys.executable, "-m", "tests.mixture_training.store_worker", store_place, folder, "k", "0", ""]
+        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
         told = [run.stdout.readline() for _ in range(300)]
         run.kill()
         told += run.stdout.readlines()
