@@ -54,7 +54,7 @@ class HeldOut:
 
     Attributes:
         truth: Scores, NaN where missing, (n, E).
-        expected: What the old version expects, (n, E).
+        expected: What was expected before there was any feedback, (n, E).
         old: Column that the old version chooses, (n,).
         new: Column that the new version chooses, (n,).
         cells: The likeliest category, (n,), from 0; all 0 without categories.
@@ -79,6 +79,7 @@ class Traffic:
         expected: What the old version expects, (n, E).
         renewed: What the new version expects, not having learned from the row, (n, E).
         propensities: Of each expert when it was decided, (n, E).
+        history: What was expected before there was any feedback, (n, E).
         is_drawn: Whether who answered is who was drawn by these propensities, (n,).
         weights: What each counts, (n,).
         users: Who judged, (n,), from 0; below 0 the operator.
@@ -92,6 +93,7 @@ class Traffic:
     expected: FloatArray
     renewed: FloatArray
     propensities: FloatArray
+    history: FloatArray
     is_drawn: BoolArray
     weights: FloatArray
     users: IndexArray
@@ -144,13 +146,19 @@ class GateDecision:
 
 
 def decide(
-    held_out: HeldOut | None, traffic: Traffic | None, *, needs_gain: bool = True, as_canary: bool = False
+    held_out: HeldOut | None,
+    traffic: Traffic | None,
+    *,
+    evidence: Traffic | None = None,
+    needs_gain: bool = True,
+    as_canary: bool = False,
 ) -> GateDecision:
     """Return whether a new version replaces the old one.
 
     Args:
         held_out: Validation rows; None where there are none.
-        traffic: Judged decisions; None where there are none.
+        traffic: Judged decisions that the new version has not learned from; None where there are none.
+        evidence: Judged decisions that tell how the experts have changed; None means `traffic`.
         needs_gain: Whether it must be shown better, as a quick correction must, or only no worse.
         as_canary: Whether it is to be tried on a share of the traffic first: then no test may show it worse, and
             that is all.
@@ -164,7 +172,9 @@ def decide(
         errors = _test_errors(traffic)
     rows: Test | None = None
     if held_out is not None and len(held_out.truth):
-        rows = _test_held_out(held_out, traffic, only_without_evidence=logged is not None and logged.is_better)
+        rows = _test_held_out(
+            held_out, evidence or traffic, only_without_evidence=logged is not None and logged.is_better
+        )
     tests = tuple(one for one in (rows, logged, errors) if one is not None)
     if not tests:
         return GateDecision(False, "Not promoted: there is nothing to compare the two on.", (), estimates)
@@ -223,9 +233,9 @@ def recent_changes(rows: HeldOut, traffic: Traffic | None) -> tuple[FloatArray, 
     if traffic is None or not len(traffic):
         return moves, evidence
     every = np.arange(len(traffic))
-    residuals = traffic.rewards - traffic.expected[every, traffic.columns]
+    residuals = traffic.rewards - traffic.history[every, traffic.columns]
     history = rows.truth - rows.expected
-    budget = _Budget(traffic.users, traffic.weights)
+    budget = Budget(traffic.users, traffic.weights)
     for cell in range(number):
         for expert in range(experts):
             here = np.flatnonzero((traffic.cells == cell) & (traffic.columns == expert))
@@ -245,7 +255,7 @@ def recent_changes(rows: HeldOut, traffic: Traffic | None) -> tuple[FloatArray, 
     return moves, evidence
 
 
-def _move(values: FloatArray, weights: FloatArray, rows: IndexArray, budget: "_Budget", doubt: float) -> float:
+def _move(values: FloatArray, weights: FloatArray, rows: IndexArray, budget: "Budget", doubt: float) -> float:
     """Return the end nearest to 0 of the interval of the mean of `values`; 0 where it holds 0."""
     sign = 1.0 if float(weights @ values) > 0.0 else -1.0
     kept = budget.without(sign * weights * values, rows)
@@ -258,7 +268,7 @@ def _move(values: FloatArray, weights: FloatArray, rows: IndexArray, budget: "_B
     return sign * max(shown, 0.0)
 
 
-class _Budget:
+class Budget:
     """The users that a result must be able to do without."""
 
     def __init__(self, users: IndexArray, weights: FloatArray) -> None:
@@ -280,13 +290,13 @@ class _Budget:
             return kept
         sums = np.bincount(users[named], favour[named])
         held = np.bincount(users[named], self._weights[rows][named])
-        left, taken = self._weight, []
+        left, taken = self._weight, list[int]()
         for user in np.argsort(-sums, kind="stable"):
             if sums[user] <= 0.0 or len(taken) == self._most:
                 break
             if held[user] <= left + _NOTHING:
                 left -= held[user]
-                taken.append(user)
+                taken.append(int(user))
         return ~np.isin(users, np.array(taken, dtype=np.intp))
 
 
@@ -298,7 +308,7 @@ def _test_errors(traffic: Traffic) -> Test | None:
     if not gains.any():
         return None
     low, high = interval(gains, traffic.weights, confidence=_CONFIDENCE)
-    budget = _Budget(traffic.users, traffic.weights)
+    budget = Budget(traffic.users, traffic.weights)
     kept = budget.without(traffic.weights * gains, every)
     kept_low = -math.inf
     if kept.sum() > 1 and traffic.weights[kept].sum() > 0.0:
@@ -316,7 +326,7 @@ def _test_traffic(traffic: Traffic) -> tuple[Test | None, dict[str, Estimate], s
     """Return what logged traffic says, the estimates, and a clause where it says nothing."""
     drawn = np.flatnonzero(traffic.is_drawn & (traffic.weights > 0.0))
     if not len(drawn):
-        return None, {}, "; no logged decision was left to chance"
+        return None, {}, "; no judged decision was left to chance"
     experts = traffic.propensities.shape[1]
     log = Log(
         traffic.rewards[drawn],
@@ -333,7 +343,7 @@ def _test_traffic(traffic: Traffic) -> tuple[Test | None, dict[str, Estimate], s
     is_better = estimate.low > _NOTHING and estimates["snips"].value > 0.0
     if is_better:
         favour = np.asarray(log.weights) * terms_of("dr", log, new, old)
-        kept = _Budget(traffic.users, traffic.weights).without(favour, drawn)
+        kept = Budget(traffic.users, traffic.weights).without(favour, drawn)
         again = dr(log.take(kept), new[kept], old[kept], confidence=_CONFIDENCE)
         is_better = again.is_reliable and again.low > _NOTHING
     return (

@@ -115,14 +115,14 @@ def propose(router: "Router", judgements: Judgements, weights: FloatArray, rows:
         apart = np.flatnonzero(judgements.folds == fold)
         correction = learned(np.flatnonzero(judgements.folds != fold))
         renewed[apart] = correction.adjust(judgements.vectors[apart], judgements.expected[apart])
-        new[apart] = _choices(router, correction, judgements.take(apart))
+        new[apart] = choices_of(router, correction, judgements.take(apart))
     correction = learned(every)
     return Proposal(
         correction,
         traffic_of(
             judgements,
             weights,
-            (in_use.adjust(judgements.vectors, judgements.expected), _choices(router, in_use, judgements)),
+            (in_use.adjust(judgements.vectors, judgements.expected), choices_of(router, in_use, judgements)),
             (renewed, new),
         ),
         *_on_rows(router, in_use, correction, rows),
@@ -151,6 +151,7 @@ def traffic_of(
         expected=old[0],
         renewed=new[0],
         propensities=np.nan_to_num(judgements.propensities),
+        history=judgements.expected,
         is_drawn=judgements.is_drawn,
         weights=weights,
         users=judgements.users,
@@ -164,16 +165,16 @@ def _on_rows(
     """Return the validation rows as the gate reads them, and what the chosen experts scored."""
     if rows is None:
         return None, None
-    expected = in_use.adjust(rows.vectors, rows.expected)
     chosen = [
         choices(router, one, one.adjust(rows.vectors, rows.expected), rows.costs, rows.distances)
         for one in (in_use, correction)
     ]
-    held_out = HeldOut(rows.truth, expected, chosen[0], chosen[1], rows.cells)
+    held_out = HeldOut(rows.truth, rows.expected, chosen[0], chosen[1], rows.cells)
     return held_out, (pick(rows.truth, chosen[0]), pick(rows.truth, chosen[1]))
 
 
-def _choices(router: "Router", correction: Correction, judgements: Judgements) -> IndexArray:
+def choices_of(router: "Router", correction: Correction, judgements: Judgements) -> IndexArray:
+    """Return the column each judged instruction would go to with this correction, (n,)."""
     scores = correction.adjust(judgements.vectors, judgements.expected)
     distances = None if np.isnan(judgements.novelty).all() else judgements.novelty
     return choices(router, correction, scores, judgements.costs, distances)
