@@ -10,7 +10,7 @@ how often each is the best among the same draws every time, and the expert is dr
 
 import threading
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ import numpy.typing as npt
 from dataset_build import ConfigError
 from mixture_training.src.policy import IndexArray, Policy
 from mixture_training.src.training_data import FloatArray
+
+if TYPE_CHECKING:
+    from mixture_training.src.model_recommender import RoutingTable
 
 Strategy = Literal["thompson", "linucb", "epsilon"]
 BoolArray = npt.NDArray[np.bool_]
@@ -148,6 +151,25 @@ class Explorer:
         """What it took so far."""
         with self._lock:
             return Spending(self._decisions, self._explored, self._usd.spent, self._quality.spent)
+
+    def explore(
+        self,
+        table: "RoutingTable",
+        row: int,
+        allowed: BoolArray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Exploration:
+        """Return whom to ask first of one row of a routing table; the other arguments are those of `choose`.
+
+        Where the ranking is that of the experts' means, so is what is explored: what is expected of the instruction
+        was not shown to be worth following. A router without a correction has nothing to be uncertain of, and only
+        `epsilon` explores by it; `Correction.of` gives it one.
+        """
+        scores, rule = table.scores[row], table.rule or table.policy
+        if table.is_guarded is not None and table.is_guarded[row] and table.means is not None:
+            scores, rule = table.means, table.alone or rule
+        deviations = np.zeros(len(scores)) if table.deviations is None else table.deviations[row]
+        return self.choose(scores, table.costs[row], deviations, rule, allowed, rng, ranking=table.ranking[row])
 
     def choose(
         self,

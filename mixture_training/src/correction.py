@@ -214,12 +214,14 @@ class Correction:
             evidence, recent, until = evidence.faded(passed, self.half_life), recent.faded(passed, brief), now
             ages = now - moments[rows]
             parts = read[rows], columns[rows], residuals[rows]
+            today = Evidence.of(*parts, weights[rows] * 0.5 ** (ages / brief), experts=len(changes))
             evidence += Evidence.of(*parts, weights[rows] * 0.5 ** (ages / self.half_life), experts=len(changes))
-            recent += Evidence.of(*parts, weights[rows] * 0.5 ** (ages / brief), experts=len(changes))
-            surprised = contradicts(recent, evidence)
-            if surprised.any():
-                evidence = evidence.where(surprised, recent)
-                changes[surprised] = now
+            recent += today
+            for latest in (recent, today):
+                surprised = contradicts(latest, evidence)
+                if surprised.any():
+                    evidence, recent = evidence.where(surprised, latest), recent.where(surprised, latest)
+                    changes[surprised] = now
         return replace(self, evidence=evidence, recent=recent, until=until, changes=changes)
 
     def _check(

@@ -109,6 +109,7 @@ class RoutingTable:
         uncorrected: Expected scores before the correction, (n, E), which feedback is to be compared with; None means
             `scores`.
         deviations: Standard deviations of the correction, (n, E); None where the router has none.
+        means: The experts' means, corrected, that guarded rows are ranked by, (E,); None without a guard.
     """
 
     experts: tuple[str, ...]
@@ -127,6 +128,7 @@ class RoutingTable:
     alone: Policy | None = None
     uncorrected: FloatArray | None = None
     deviations: FloatArray | None = None
+    means: FloatArray | None = None
 
     @property
     def novel_share(self) -> float | None:
@@ -197,6 +199,7 @@ class Recommender:
             alone=routing.alone,
             uncorrected=uncorrected,
             deviations=deviations,
+            means=None if assurance.guard is None else assurance.guard.mean_scores,
         )
 
     @property
