@@ -197,6 +197,6 @@ def start_moe(
     port = free_port()
     serve = ["serve", "--router", str(router), "--host", "127.0.0.1", "--port", str(port), "--feedback", store]
     log = work / f"{name}.log"
-    more = {"PYTHONPATH": str(ROOT)}
+    more = {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
     process = launch([python, "-m", "mixture_training.src.cli", *serve, *options], log, core=core, more=more)
     return RunningServer(process, f"http://127.0.0.1:{port}/v1", "moe", key, log)

@@ -63,7 +63,7 @@ class Upstream:
     def last_request(self) -> tuple[str, dict[str, Any]]:
         """Return the head and the JSON body of the latest request."""
         head, body = json.loads(self._ask("/last"))
-        return head, json.loads(body)
+        return head, json.loads(body.encode("latin-1"))
 
     def kill(self) -> None:
         """End it at once, as a crash does."""

@@ -28,7 +28,7 @@ from dataset_build import (
     sha256_of,
     write_table,
 )
-from mixture_training.src.array_files import save_arrays
+from mixture_training.src.array_files import check_arrays, save_arrays
 from mixture_training.src.assurance import Assurance
 from mixture_training.src.classifier import Classifier, classifiers
 from mixture_training.src.correction import Correction
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 _JSON, _WEIGHTS, _DATA, _CARD = "router.json", "weights", "training_data.parquet", "README.md"
 _ARRAYS = "routing.npz"
+#: Bytes that no `router.json` of ours comes near: a forged one must not take all memory.
+_LARGEST_JSON = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -281,6 +283,8 @@ def _read(folder: Path) -> dict[str, Any]:
     check_router(folder)
     file = folder / _JSON
     try:
+        if file.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"it has more than {_LARGEST_JSON} bytes")
         content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         version = content["format_version"]
         if type(version) is not int or version < 1:
@@ -340,6 +344,8 @@ def _verify(folder: Path, files: Mapping[str, str]) -> None:
             raise DataError(f"{folder} leads outside itself through {name!r}; do not use this router.")
         if sha256_of(file) != expected:
             raise DataError(f"{file} is damaged (its SHA-256 differs). Copy or train the router again.")
+        if file.suffix == ".npz":
+            check_arrays(file)
     for file in sorted((folder / _WEIGHTS).rglob("*")):
         name = file.relative_to(folder).as_posix()
         if file.is_file() and name not in files and not file.name.startswith("."):

@@ -1,8 +1,12 @@
 """Router folders that are damaged, forged or linked: one line, never a traceback, never a silent half."""
 
+import copy
 import hashlib
 import io
 import json
+import os
+import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -142,6 +146,93 @@ def test_arrays_that_do_not_belong_together_are_called_damaged(whole_router_fold
 def test_a_router_json_nested_too_deep_is_called_damaged(router_folder):
     (router_folder / "router.json").write_text("[" * 100_000, encoding="utf-8")
     with pytest.raises(DataError, match="damaged"):
+        Router.load(router_folder)
+
+
+def test_a_wrong_hash_is_named_with_its_file(router_folder):
+    edit(router_folder, lambda c: c["files"].update({"weights/scores.npz": "0" * 64}))
+    with pytest.raises(DataError, match=r"scores\.npz is damaged \(its SHA-256 differs\)"):
+        Router.load(router_folder)
+
+
+def test_a_few_kilobytes_that_unpack_to_gigabytes_are_not_unpacked(router_folder):
+    file = router_folder / "weights" / "scores.npz"
+    np.savez_compressed(file, weights=np.zeros(50_000_000))
+    assert file.stat().st_size < 1_000_000
+    with_right_hashes(router_folder)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"damaged.*compressed"):
+        Router.load(router_folder)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50_000_000
+
+
+def test_members_that_share_their_bytes_are_not_read_a_thousand_times(router_folder):
+    file = router_folder / "weights" / "scores.npz"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("weights.npy", b"\0" * 100_000)
+        for number in range(1000):
+            again = copy.copy(archive.filelist[0])
+            again.filename = f"a{number}.npy"
+            archive.filelist.append(again)
+    with_right_hashes(router_folder)
+    with pytest.raises(DataError, match=r"damaged.*claims more than it holds"):
+        Router.load(router_folder)
+
+
+def test_a_pickle_by_another_name_is_not_read(whole_router_folder):
+    class Bomb:
+        def __reduce__(self):
+            return (pytest.fail, ("a pickle was run",))
+
+    for name in ("weights/scores.npz", "routing.npz"):
+        good = (whole_router_folder / name).read_bytes()
+        (whole_router_folder / name).write_bytes(pickle.dumps(Bomb()))
+        with_right_hashes(whole_router_folder)
+        with pytest.raises(DataError, match="damaged"):
+            Router.load(whole_router_folder)
+        (whole_router_folder / name).write_bytes(good)
+    with_right_hashes(whole_router_folder)
+    assert Router.load(whole_router_folder).expert_names == ("adder", "poet")
+
+
+def test_a_link_to_a_file_elsewhere_tells_nothing_of_it(router_folder, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("the-heron-wears-boots", encoding="utf-8")
+    file = router_folder / "weights" / "scores.npz"
+    file.unlink()
+    file.symlink_to(secret)
+    with pytest.raises(DataError) as caught:
+        Router.load(router_folder)
+    assert "heron" not in str(caught.value)
+
+
+def test_a_folder_of_weights_elsewhere_is_refused(router_folder, tmp_path):
+    (router_folder / "weights").rename(tmp_path / "elsewhere")
+    (router_folder / "weights").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="leads outside itself"):
+        Router.load(router_folder)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "weights/../../secret", "a\\..\\b", ""])
+def test_a_path_that_leads_out_is_refused_before_it_is_read(router_folder, name):
+    edit(router_folder, lambda c: c["files"].update({name: "0" * 64}))
+    with pytest.raises(DataError, match="outside the folder"):
+        Router.load(router_folder)
+
+
+def test_a_router_json_of_gigabytes_is_not_read(router_folder):
+    with (router_folder / "router.json").open("r+b") as file:
+        file.truncate(10 * 2**30)  # a hole; it takes no disk
+    with pytest.raises(DataError, match="damaged"):
+        Router.load(router_folder)
+
+
+def test_what_is_no_file_is_no_router(router_folder):
+    (router_folder / "router.json").unlink()
+    os.mkfifo(router_folder / "router.json")
+    with pytest.raises(ConfigError, match="No router"):
         Router.load(router_folder)
 
 
