@@ -21,11 +21,12 @@ Faults (those marked * were generated and are billed; those marked ** are billed
 `truncated_json`**, `html`, `wrong_type`* (an answer called text/plain), `empty_choices`, `empty_content`*,
 `content_filter`*, `length`*, `huge`** (`huge_mb` long), `other_model`*, `error_in_200`, `no_usage`*.
 In a stream also `stream_error`**, `no_done`* (a finish_reason, but no `[DONE]`), `no_finish`** (neither) and
-`keep_alives`* (comments between the events, several lines of data, UTF-8 cut in the middle).
+`keep_alives`* (comments between the events, several lines of data, UTF-8 cut in the middle) and `stall`** (half of it,
+then silence). `tool_calls`* calls a tool in place of a text.
 
 A good answer is `answer`, or else the last message itself, `n` times unless `ignores_n`, cut to `max_tokens`
 (`finish_reason` "length"). A token is a word. `server.stats()` returns counts: `requests`, `answered`, `faults`
-(by name), `in_flight`, `peak_in_flight`, `connections`, `prompt_tokens` and `completion_tokens` (billed, the lost
+(by name), `in_flight`, `peak_in_flight`, `connections`, `dropped` (by the caller, in the middle), `prompt_tokens` and `completion_tokens` (billed, the lost
 included), `lost_prompt_tokens`, `lost_completion_tokens`. `server.last_request()` returns the head and the body of
 the latest request. `own_process=True` gives the server its own core.
 """
@@ -65,7 +66,7 @@ RANDOM_FAULTS = (
     "error_in_200",
 )
 #: Generated, billed, and never received.
-LOST = {"504", "reset_body", "cut_body", "never", "truncated_json", "huge", "stream_error", "no_finish"}
+LOST = {"504", "reset_body", "cut_body", "never", "truncated_json", "huge", "stream_error", "no_finish", "stall"}
 #: Refused before anything was generated.
 FREE = {"429", "429_retry_after", "400", "401", "402", "500", "503", "529", "reset"}
 FREE |= {"html", "empty_choices", "error_in_200"}
@@ -73,7 +74,7 @@ STATUS = {"429": 429, "429_retry_after": 429, "400": 400, "401": 401, "402": 402
 STATUS["504"] = 504
 #: Every fault that chance, a list or a mark may name.
 FAULTS = FREE | LOST | {"slow_drip", "wrong_type", "empty_content", "content_filter", "length", "other_model"}
-FAULTS |= {"no_usage", "no_done", "keep_alives"}
+FAULTS |= {"no_usage", "no_done", "keep_alives", "tool_calls"}
 _MARK = re.compile(r"<<([a-z0-9_]+)(?:\*(\d+))?>>")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
@@ -151,6 +152,7 @@ def start_fault_server(
     most_in_flight: int | None = None,
     retry_after_s: float = 0.05,
     drip_s: float = 0.005,
+    token_s: float = 0.0,
     huge_mb: float = 80.0,
     served_model: str | None = None,
     tls: tuple[str, str] | None = None,
@@ -171,6 +173,7 @@ def start_fault_server(
         most_in_flight: Requests at the same time beyond which the status is 429.
         retry_after_s: What `429_retry_after` asks for.
         drip_s: Seconds between two bytes of a `slow_drip`.
+        token_s: Seconds between two events of a stream.
         huge_mb: Length of a `huge` answer.
         served_model: The model named in replies; None repeats the one asked for.
         tls: Files of the certificate and its key.
@@ -248,7 +251,7 @@ class _State:
                 self.counts[f"{prefix}completion_tokens"] += completion_tokens
 
     def stats(self) -> dict[str, Any]:
-        names = ("requests", "answered", "connections", "prompt_tokens", "completion_tokens")
+        names = ("requests", "answered", "connections", "dropped", "prompt_tokens", "completion_tokens")
         lost = ("lost_prompt_tokens", "lost_completion_tokens")
         gauges = {"in_flight": self.in_flight, "peak_in_flight": self.peak, "faults": dict(self.faults)}
         return {**{name: self.counts[name] for name in (*names, *lost)}, **gauges}
@@ -278,6 +281,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.state.connections.discard(self)
+        self.state.counts["dropped"] += self.busy
         self.writable.set()
         for task in self.tasks:
             task.cancel()
@@ -323,7 +327,7 @@ class _Connection(asyncio.Protocol):
         state.peak = max(state.peak, state.in_flight)
         self.busy = True
         request = json.loads(body)
-        text = request["prompt"] if "prompt" in request else request["messages"][-1]["content"]
+        text = request["prompt"] if "prompt" in request else _text(request["messages"][-1]["content"])
         fault = state.decide(text)
         if state.settings["latency_s"] > 0:
             asyncio.get_running_loop().call_later(state.settings["latency_s"], self._answer, path, request, text, fault)
@@ -343,7 +347,7 @@ class _Connection(asyncio.Protocol):
         self.state.bill(fault, prompt_tokens, completion_tokens)
         if fault not in FAULTS | {"ok"}:
             raise ValueError(f"There is no fault {fault!r}; there are {sorted(FAULTS)}.")
-        if fault == "never":
+        if fault == "never" or (fault == "stall" and not request.get("stream")):
             return  # in flight until the caller gives up
         if fault == "huge":
             return self._run(self._huge())
@@ -421,7 +425,7 @@ class _Connection(asyncio.Protocol):
     async def _stream(self, reply: dict[str, Any], request: dict[str, Any], fault: str) -> None:
         self.transport.write(_head(200, "text/event-stream", "Transfer-Encoding: chunked"))
         events = list(_events(reply, request, fault))
-        if fault in ("reset_body", "cut_body", "stream_error", "no_finish"):
+        if fault in ("reset_body", "cut_body", "stream_error", "no_finish", "stall"):
             events = events[: max(1, len(events) // 2)]
         if fault == "stream_error":
             events.append(b'data: {"error": {"message": "the engine died", "code": 500}}\n\n')
@@ -435,8 +439,11 @@ class _Connection(asyncio.Protocol):
                     self.transport.write(_chunk(part))
                     await asyncio.sleep(0)
             else:
+                await self.writable.wait()
                 self.transport.write(_chunk(event))
-                await asyncio.sleep(0)
+                await asyncio.sleep(self.state.settings["token_s"])
+        if fault == "stall":
+            await asyncio.sleep(3600)
         if fault == "reset_body":
             await asyncio.sleep(0.01)
             self._reset()
@@ -461,6 +468,11 @@ def _reply(
         said = ""
     count = 1 if settings["ignores_n"] else request.get("n") or 1
     message = {"message": {"role": "assistant", "content": said}} if chat else {"text": said}
+    if fault == "tool_calls" and chat:
+        finish = "tool_calls"
+        call = {"name": "look_up", "arguments": json.dumps({"question": text})}
+        calls = [{"id": "call_1", "type": "function", "function": call}]
+        message = {"message": {"role": "assistant", "content": None, "tool_calls": calls}}
     choices = [{"index": index, **message, "finish_reason": finish} for index in range(count)]
     asked = [str(part["content"]) for part in request["messages"]] if chat else [text]
     prompt_tokens, completion_tokens = sum(len(part.split(" ")) for part in asked), len(words) * count
@@ -484,7 +496,12 @@ def _events(reply: dict[str, Any], request: dict[str, Any], fault: str) -> Itera
     """Yield a reply as server-sent events, word by word, the choices interleaved."""
     chat = reply["object"] == "chat.completion"
     base = {"id": "fault", "object": "chat.completion.chunk", "model": reply["model"]}
-    texts = [choice["message"]["content"] if chat else choice["text"] for choice in reply["choices"]]
+    texts = [choice["message"]["content"] or "" if chat else choice["text"] for choice in reply["choices"]]
+    for choice in reply["choices"] if chat else ():
+        for delta in _tool_deltas(choice["message"].get("tool_calls", [])):
+            yield _event(
+                {**base, "choices": [{"index": choice["index"], "delta": delta, "finish_reason": None}]}, fault
+            )
     words = [re.findall(r"\S*\s*", text) for text in texts]
     for position in range(max((len(parts) for parts in words), default=0)):
         for index, parts in enumerate(words):
@@ -499,6 +516,25 @@ def _events(reply: dict[str, Any], request: dict[str, Any], fault: str) -> Itera
         yield _event({**base, "choices": [], "usage": reply["usage"]}, fault)
     if fault != "no_done":
         yield b"data: [DONE]\n\n"
+
+
+def _tool_deltas(calls: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield calls of tools as a stream has them: the name first, then the arguments in parts."""
+    for index, call in enumerate(calls):
+        function = call["function"]
+        start = {**call, "function": {**function, "arguments": ""}}
+        yield {"role": "assistant", "content": None, "tool_calls": [{"index": index, **start}]}
+        arguments = function["arguments"]
+        for position in range(0, len(arguments), 7):
+            part = {"index": index, "function": {"arguments": arguments[position : position + 7]}}
+            yield {"tool_calls": [part]}
+
+
+def _text(content: Any) -> str:
+    """Return the text of a message, of its parts where it has several."""
+    if isinstance(content, list):
+        return "".join(part.get("text", "") for part in content)
+    return content or ""
 
 
 def _event(payload: dict[str, Any], fault: str) -> bytes:

@@ -307,6 +307,9 @@ class ExpertCall:
                 if not isinstance(item, ChatPiece):
                     latency_s = time.perf_counter() - self._started
                     result = answered(expert, self._asked, item, latency_s)
+                    if self.first_token_s is None:  # an answer without any token, or that came in no pieces
+                        for piece in early or [ChatPiece({"role": "assistant", "content": item.text}, "stop")]:
+                            yield piece
                     result = replace(result, first_token_s=self.first_token_s)
                 elif self.first_token_s is None and not item.is_token and len(early) < MOST_EARLY_PIECES:
                     early.append(item)

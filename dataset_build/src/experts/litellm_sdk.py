@@ -30,8 +30,8 @@ from dataset_build.src.records import Answer, Price
 #: LiteLLM's exception → the code an OpenAI endpoint would give; the others are told apart by their status.
 _CODES = {"ContentPolicyViolationError": "content_filter", "ContextWindowExceededError": "context_length_exceeded"}
 _INSTALL = 'The expert needs LiteLLM: pip install "moe-toolkit[litellm]".'
-#: Options of a conversation that are passed on. LiteLLM takes addresses, keys and files among its arguments, and whoever
-#: asks has no say in those.
+#: Options of a conversation that are passed on. LiteLLM takes addresses, keys and files among its arguments, and
+#: whoever asks has no say in those.
 _PASSED_ON = frozenset(
     {
         "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens",

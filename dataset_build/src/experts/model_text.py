@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataset_build.src.experts.chat_call import ChatCall, text_of
 from dataset_build.src.experts.model_place import ModelPlace
 from dataset_build.src.records import storable
 
@@ -49,19 +50,34 @@ class ModelText:
 
     def prompt(self, text: str, system_prompt: str | None) -> str:
         """Return the text the model reads for an instruction, through its chat template where it has one."""
+        return self.conversation([{"role": "user", "content": text}], system_prompt)
+
+    def conversation(self, messages: Sequence[Mapping[str, Any]], system_prompt: str | None) -> str:
+        """Return the text the model reads for a conversation; only the texts of its messages count.
+
+        Args:
+            messages: At least one.
+            system_prompt: Comes first where no message says how to behave.
+        """
+        turns = [{"role": str(m.get("role", "user")), "content": text_of(m.get("content"))} for m in messages]
+        brings_system = any(turn["role"] in ("system", "developer") for turn in turns)
+        system = None if brings_system else system_prompt
         if not self._tokenizer.chat_template:
-            return f"{system_prompt}\n\n{text}" if system_prompt else text
+            text = ChatCall(tuple(turns)).transcript
+            return f"{system}\n\n{text}" if system else text
         from jinja2 import TemplateError
 
-        user = {"role": "user", "content": text}
-        messages = [{"role": "system", "content": system_prompt}, user] if system_prompt else [user]
+        turns = [{**turn, "role": "system"} if turn["role"] == "developer" else turn for turn in turns]
+        if system:
+            turns.insert(0, {"role": "system", "content": system})
         try:
-            return self._templated(messages)
+            return self._templated(turns)
         except TemplateError:
-            if not system_prompt:
+            if turns[0]["role"] != "system" or len(turns) < 2:
                 raise
             # A template that knows no system role, such as Gemma's.
-            return self._templated([{"role": "user", "content": f"{system_prompt}\n\n{text}"}])
+            text = f"{turns[0]['content']}\n\n{turns[1]['content']}"
+            return self._templated([{**turns[1], "content": text}, *turns[2:]])
 
     def _templated(self, messages: list[dict[str, str]]) -> str:
         return str(

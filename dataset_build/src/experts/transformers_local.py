@@ -16,6 +16,8 @@ from dataset_build.src.errors import (
     MissingDependencyError,
 )
 from dataset_build.src.experts.base import DEFAULT_CORE_HOUR_USD, BatchExpert
+from dataset_build.src.experts.chat_call import ChatCall, asked_bound
+from dataset_build.src.experts.local_chat import writing_for
 from dataset_build.src.experts.local_model import (
     LocalModel,
     Row,
@@ -28,7 +30,8 @@ from dataset_build.src.experts.local_model import (
 from dataset_build.src.experts.micro_batches import MicroBatches
 from dataset_build.src.experts.model_place import find_model
 from dataset_build.src.experts.model_text import Generated, ModelText, find_text
-from dataset_build.src.records import Answer, CallEstimate, Instruction, Price, Usage
+from dataset_build.src.own_thread import in_thread
+from dataset_build.src.records import Answer, CallEstimate, Instruction, Price, Usage, instruction_id
 from dataset_build.src.tokens import count_tokens, most_tokens
 
 #: Tokens of a micro-batch, padding and room for the answers included, unless `batch_tokens` says otherwise.
@@ -163,18 +166,53 @@ class TransformersLocalExpert(BatchExpert):
         with self._lock:
             local = self._load()
         prompts = [local.text.prompt(instruction.text, self._system_prompt) for instruction in instructions]
-        room = local.room(self._writing.max_new_tokens)
+        seeds = [f"{self._seed}/{instruction.id}" for instruction in instructions]
+        yield from self._answer_prompts(local, prompts, seeds, self._writing, self._samples)
+
+    async def chat(self, call: ChatCall) -> Answer:
+        """Answer a conversation through the model's chat template, in a thread; one at a time.
+
+        Of its options those count that this expert has too: the bound of the answer, temperature, top_p, stop, seed.
+
+        Raises:
+            ExpertRefusedError: it is too long (`too_long`), an option is out of its range or the template does not take
+                such a conversation (`bad_request`), or the model wrote nothing (`empty_response`).
+            ExpertCrashedError: the model cannot be loaded.
+        """
+        result = await in_thread(lambda: self._chat_now(call))
+        if isinstance(result, ExpertError):
+            raise result
+        return result
+
+    def _chat_now(self, call: ChatCall) -> Answer | ExpertError:
+        with self._lock:
+            local = self._load()
+        writing = writing_for(call, self._writing, expert=self.name)
+        try:
+            prompt = local.text.conversation(call.messages, self._system_prompt)
+        except Exception as problem:  # noqa: BLE001 - a template is a program, and this one refuses the conversation
+            said = " ".join(str(problem).split())[:200]
+            return ExpertRefusedError(f"its chat template: {said}", expert=self.name, kind="bad_request")
+        seed = call.options.get("seed")
+        seeds = [f"{self._seed if seed is None else seed}/{instruction_id(None, prompt, None)}"]
+        ((_, result),) = self._answer_prompts(local, [prompt], seeds, writing, 1)
+        return result
+
+    def _answer_prompts(
+        self, local: LocalModel, prompts: Sequence[str], seeds: Sequence[str], writing: Writing, samples: int
+    ) -> Iterator[tuple[int, Answer | ExpertError]]:
+        room = local.room(writing.max_new_tokens)
         rows: list[Row] = []
         owners: list[int] = []
-        for number, (instruction, tokens) in enumerate(zip(instructions, local.text.encode(prompts), strict=True)):
+        for number, (seed, tokens) in enumerate(zip(seeds, local.text.encode(prompts), strict=True)):
             if room is not None and len(tokens) > room:
                 message = f"{len(tokens)} tokens are more than the {room} the model can read"
                 yield number, ExpertRefusedError(message, expert=self.name, kind="too_long")
                 continue
-            for sample in range(self._samples):
-                rows.append(Row(tokens, f"{self._seed}/{instruction.id}/{sample}"))
+            for sample in range(samples):
+                rows.append(Row(tokens, f"{seed}/{sample}"))
                 owners.append(number)
-        yield from self._answer_rows(local, rows, owners)
+        yield from self._answer_rows(local, rows, owners, writing, samples)
 
     def estimate(self, instruction: Instruction) -> CallEstimate:
         """Return the prompt's tokens, counted by the model's own tokenizer unless that is still on the hub."""
@@ -184,6 +222,17 @@ class TransformersLocalExpert(BatchExpert):
             whole = f"{self._system_prompt}\n\n{instruction.text}" if self._system_prompt else instruction.text
             return CallEstimate(count_tokens(whole), most_tokens(whole), most_completion)
         (tokens,) = text.encode([text.prompt(instruction.text, self._system_prompt)])
+        return CallEstimate(len(tokens), len(tokens), most_completion)
+
+    def estimate_chat(self, call: ChatCall) -> CallEstimate:
+        """Return the same for a conversation."""
+        most_completion = asked_bound(call.options) or self._writing.max_new_tokens
+        text = self._text()
+        if text is None:
+            system = count_tokens(self._system_prompt or ""), most_tokens(self._system_prompt or "")
+            plain = super().estimate_chat(call)
+            return CallEstimate(plain.prompt_tokens + system[0], plain.most_prompt_tokens + system[1], most_completion)
+        (tokens,) = text.encode([text.conversation(call.messages, self._system_prompt)])
         return CallEstimate(len(tokens), len(tokens), most_completion)
 
     def check(self) -> None:
@@ -240,32 +289,32 @@ class TransformersLocalExpert(BatchExpert):
         return self._text_alone
 
     def _answer_rows(
-        self, local: LocalModel, rows: Sequence[Row], owners: Sequence[int]
+        self, local: LocalModel, rows: Sequence[Row], owners: Sequence[int], writing: Writing, samples: int
     ) -> Iterator[tuple[int, Answer | ExpertError]]:
         """Yield an instruction's number, which is in `owners` for each row, with its result once all rows have one."""
         if self._batches is None:
             most = BATCH_TOKENS_GPU if local.on_gpu else BATCH_TOKENS_CPU
             self._batches = MicroBatches(self._batch_tokens or most, self._batch_rows)
-        widths = [local.width(row, self._writing) for row in rows]
+        widths = [local.width(row, writing) for row in rows]
         finished: dict[int, list[_Outcome]] = defaultdict(list)
         for numbers, outcomes in self._batches.run(
-            widths, lambda batch: self._generate(local, [rows[n] for n in batch])
+            widths, lambda batch: self._generate(local, [rows[n] for n in batch], writing)
         ):
             for place, number in enumerate(numbers):
-                outcome = self._too_big(rows[number]) if outcomes is None else outcomes[place]
+                outcome = self._too_big(rows[number], writing) if outcomes is None else outcomes[place]
                 owner = owners[number]
                 finished[owner].append(outcome)
-                if len(finished[owner]) == self._samples:
+                if len(finished[owner]) == samples:
                     yield owner, self._result(local, len(rows[number].tokens), finished.pop(owner))
 
-    def _generate(self, local: LocalModel, rows: Sequence[Row]) -> list[_Outcome] | None:
+    def _generate(self, local: LocalModel, rows: Sequence[Row], writing: Writing) -> list[_Outcome] | None:
         with self._lock:  # one micro-batch at a time: two would fight for the same cores or the same memory
             if self._loaded is not local:
                 closed = ExpertCrashedError("was closed while it answered", expert=self.name, kind="closed")
                 return [closed] * len(rows)
             started = time.perf_counter()
             try:
-                texts = local.generate(rows, self._writing)
+                texts = local.generate(rows, writing)
             except (RuntimeError, ValueError, IndexError) as crash:
                 reason = f"{type(crash).__name__}: {' '.join(str(crash).split())}"
                 return [ExpertCrashedError(reason, expert=self.name)] * len(rows)
@@ -275,8 +324,8 @@ class TransformersLocalExpert(BatchExpert):
         sizes = [len(row.tokens) + text.completion_tokens for row, text in zip(rows, texts, strict=True)]
         return [(text, seconds * size / sum(sizes)) for text, size in zip(texts, sizes, strict=True)]
 
-    def _too_big(self, row: Row) -> ExpertError:
-        room = len(row.tokens) + self._writing.max_new_tokens
+    def _too_big(self, row: Row, writing: Writing) -> ExpertError:
+        room = len(row.tokens) + writing.max_new_tokens
         message = f"memory does not suffice for this one alone ({room} tokens with its answer)"
         return ExpertRefusedError(message, expert=self.name, kind="out_of_memory")
 
