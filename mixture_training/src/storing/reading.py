@@ -1,6 +1,8 @@
 """Reads decisions and judgements."""
 
+import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, Row, Select, func, select
@@ -13,6 +15,57 @@ _DECISION = [decisions.c[name] for name in COLUMNS]
 _FEEDBACK = [feedback.c[name] for name in FEEDBACK_COLUMNS]
 #: Rows that are fetched at once.
 _AT_ONCE = 2000
+#: Newest decisions among which those of one key are looked for.
+_LOOKED_AT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """A decision in brief: how it went, and nothing of what was said.
+
+    Attributes:
+        id: Of the decision.
+        created: ISO 8601, UTC.
+        expert: Who answered; None when nobody did.
+        first: Who was to be tried first.
+        policy: The policy that ranked.
+        outcome: How it ended.
+        cost: USD of all attempts.
+        latency_s: Seconds from start to answer.
+    """
+
+    id: str
+    created: str
+    expert: str | None
+    first: str
+    policy: str
+    outcome: str
+    cost: float
+    latency_s: float
+
+
+def brief(connection: Connection, limit: int, since: str | None, key_id: str | None) -> list[Brief]:
+    """Return the newest decisions in brief, newest first."""
+    names = ("id", "created", "expert", "ranking", "policy", "outcome", "cost", "latency_s", "key_id")
+    query = select(*[decisions.c[name] for name in names]).order_by(decisions.c.created.desc())
+    if since is not None:
+        query = query.where(decisions.c.created >= since)
+    if key_id is not None:  # bounded: a key that asks little would have all others' rows read
+        newest = query.limit(_LOOKED_AT).subquery()
+        query = select(newest).where(newest.c.key_id == key_id).order_by(newest.c.created.desc())
+    return [
+        Brief(
+            id=row.id,
+            created=row.created,
+            expert=row.expert,
+            first=next(iter(json.loads(row.ranking)), ""),
+            policy=row.policy,
+            outcome=row.outcome,
+            cost=row.cost,
+            latency_s=row.latency_s,
+        )
+        for row in connection.execute(query.limit(limit))
+    ]
 
 
 def find(connection: Connection, decision_id: str) -> Decision | None:

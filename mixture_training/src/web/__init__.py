@@ -1,0 +1,1 @@
+"""The page that `moe serve` shows at `/`, and the figures it reads from the server."""
