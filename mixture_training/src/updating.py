@@ -1,49 +1,59 @@
-"""Learn from feedback: refit, compare with the router in use, and promote the new one only when it is not worse.
+"""Learn from feedback, compare with the router in use, and promote the new version only when the gate opens.
 
-The kept training data stays as it was; feedback is read anew from the store each time, so no judgement ever counts
-twice. A fifth of the judged instructions (by hash, the same in every update) is held out of the fit.
+Quick: a correction on top of the classifier, from the vectors of judged decisions, in milliseconds. Full: the
+classifier learned again from the training data and the judged texts; the kept training data stays as it was. See `gate`
+for what a new version must show, and `versions` for what becomes of the one it replaces.
 """
 
-import fcntl
-import hashlib
-import inspect
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from dataset_build import ConfigError
 from mixture_training.src.artifacts import Router, check_router
-from mixture_training.src.assurance import fit_assurance
-from mixture_training.src.auto import AutoClassifier
-from mixture_training.src.classifier import Classifier
+from mixture_training.src.decisions import Judged, now
 from mixture_training.src.feedback_store import FeedbackStore, ScoredInstruction
-from mixture_training.src.fitting import judge
-from mixture_training.src.guard import route
+from mixture_training.src.full_update import check_texts, evidence_of, refitted, split_feedback
+from mixture_training.src.gate import GateDecision, HeldOut, Test, Traffic, decide
+from mixture_training.src.judgements import Judgements, read_judgements
 from mixture_training.src.metrics.bootstrap import Interval, paired_difference
-from mixture_training.src.metrics.references import pick
-from mixture_training.src.policy import parse_policy
-from mixture_training.src.training_data import FloatArray, TrainingData
+from mixture_training.src.off_policy import Estimate, FloatArray
+from mixture_training.src.quick_update import propose, validation_rows
+from mixture_training.src.refitting import digest_of
+from mixture_training.src.version_folders import (
+    Canary,
+    Entry,
+    VersionState,
+    Watch,
+    keep,
+    kept_folder,
+    next_number,
+    number_in,
+    only_one,
+    state_with_current,
+    tag_of,
+    write_state,
+)
+from mixture_training.src.versions import judge_canary, trial_text
 
-#: Share of the judged instructions that are compared on, not learned from.
-HELD_OUT_SHARE = 0.2
-#: The mean score the new router may lose on validation at worst (lower end of the 95 % interval).
-MARGIN = 0.02
-#: Squared errors that differ by less than this are the same.
-_NOTHING = 1e-9
+if TYPE_CHECKING:
+    from mixture_training.src.drift import Drift
+
+Kind = Literal["quick", "full"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A measure of the router in use and of the refitted one, on the same rows.
+    """A measure of the router in use and of the new one, on the same rows.
 
     Attributes:
         rows: How many; the three others are NaN where there is none.
         old: Mean of the router in use.
-        new: Mean of the refitted one.
+        new: Mean of the new one.
         difference: new − old with its 95 % interval, paired.
     """
 
@@ -58,16 +68,24 @@ class UpdateReport:
     """What an update did and why.
 
     Attributes:
-        promoted: Whether the refitted router is in use now.
+        promoted: Whether the new version is in use now.
         reason: One sentence with the rule and the numbers.
         version: The version in use after the update; the first is 1.
         judgements: How many judgements there were.
-        learned_from: (instruction, expert) pairs with feedback that the fit saw.
-        held_out: Those kept for comparison.
-        quality: Mean score of the chosen expert on the validation rows.
-        error: Squared error of the expected score on the held-out feedback.
+        learned_from: (instruction, expert) pairs with feedback that were learned from.
+        held_out: Those kept for comparison; a quick update holds each out in turn.
+        quality: Mean score of the chosen expert on the validation rows, as they were scored.
+        error: Squared error of the expected score on held-out feedback.
         changed: Share of the validation rows whose choice changed.
         previous: Folder of the version that was replaced, for going back; None when nothing was.
+        kind: `quick` or `full`.
+        canary: The version that is tried on a share of the traffic from now on; None where none is.
+        tests: What each test of the gate found.
+        traffic: Method -> what it estimates of new − old on logged traffic.
+        findings: What was noticed about the feedback: floods, users whose influence was capped.
+        drift: How recent instructions differ from the training data; None where nothing tells.
+        trial: What became of a canary that was on trial before; None where none was.
+        seconds: What it took.
     """
 
     promoted: bool
@@ -80,140 +98,183 @@ class UpdateReport:
     error: Comparison | None = None
     changed: float = 0.0
     previous: Path | None = None
+    kind: Kind = "full"
+    canary: int | None = None
+    tests: tuple[Test, ...] = ()
+    traffic: dict[str, Estimate] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
+    drift: "Drift | None" = None
+    trial: str | None = None
+    seconds: float = 0.0
 
 
-def update_router(folder: Path | str, store: FeedbackStore) -> UpdateReport:
-    """Refit the router in `folder` on its training data and the feedback, and put it in place when not worse.
+@dataclass(frozen=True)
+class _Proposal:
+    """A new version with what it was judged by."""
 
-    The rule: on the validation rows the 95 % interval of (new − old) mean score must not reach below −`MARGIN`, and
-    on the held-out feedback the interval of (new − old) squared error must not lie wholly above 0. The version that
-    is replaced is kept in `<folder>.versions/<number>`; copying it back over `folder` undoes the update.
+    router: Router
+    decision: GateDecision
+    report: UpdateReport
+
+
+def update_router(
+    folder: Path | str, store: FeedbackStore, *, kind: Kind = "full", canary: float | None = None
+) -> UpdateReport:
+    """Learn from the feedback, and put the new version in place, or on trial, when the gate opens.
+
+    A canary that is on trial is looked after first; while it goes on, nothing new is learned. The version that is
+    replaced is kept in `<folder>.versions/<number>`; `versions.rollback` undoes the update.
+
+    Args:
+        folder: Of the router.
+        store: Its decisions and feedback.
+        kind: `quick` for a correction from the vectors of judged decisions, `full` to learn again from their texts.
+        canary: The share of the traffic on which the new version is tried beside the old one, in (0, 1); it then need
+            only not be shown worse. None puts it in place at once.
 
     Raises:
-        ConfigError: there is no router, its place cannot be written, or another update is running.
+        ConfigError: there is no router, its place cannot be written, another update is running, the share is none, or
+            a full update finds no texts.
         DataError: the router keeps no training data, or is damaged.
     """
     folder = Path(folder)
+    if canary is not None and not 0.0 < canary < 1.0:
+        raise ConfigError(f"A canary gets a share of the traffic between 0 and 1, such as 0.1; {canary!r} was given.")
     check_router(folder)  # before the lock, whose file lies beside the router
-    with _only_one(folder):
-        return _update(folder, Router.load(folder), store)
+    started = time.perf_counter()
+    with only_one(folder):
+        trial = judge_canary(folder, store)
+        report = _update(folder, Router.load(folder), store, kind, canary)
+        return replace(report, kind=kind, trial=trial, seconds=time.perf_counter() - started)
 
 
-def _update(folder: Path, router: Router, store: FeedbackStore) -> UpdateReport:
-    version = int(router.data.get("version", 1))
-    judged = [row for row in store.scored_instructions() if row.expert in router.expert_names]
-    judgements = sum(row.count for row in judged)
-    base = router.training_data()
-    validation = base.split("validation")
-    seen = set(validation.texts)
-    held_out: list[ScoredInstruction] = []
-    learned: list[ScoredInstruction] = []
-    for row in judged:
-        kept = row.instruction in seen or _share(row.instruction) < HELD_OUT_SHARE
-        (held_out if kept else learned).append(row)
-    report = UpdateReport(False, "", version, judgements, len(learned), len(held_out))
-    digest = _digest(repr(sorted((row.instruction, row.expert, row.score, row.count) for row in judged))).hex()
+def _update(folder: Path, router: Router, store: FeedbackStore, kind: Kind, canary: float | None) -> UpdateReport:
+    state, version = state_with_current(folder), number_in(router.data)
+    judged = [one for one in store.judged() if one.decision.expert in router.expert_names]
+    report = UpdateReport(False, "", version, len(judged), 0, 0)
+    if state.canary is not None:
+        trial = f"version {state.canary.version} is tried on {state.canary.share:.0%} of the traffic"
+        return replace(
+            report,
+            canary=state.canary.version,
+            reason=f"Not updated: {trial} ({trial_text(folder, state, store)}). `moe rollback` ends the trial.",
+        )
+    if not judged:
+        missing = "there is no feedback yet; give some with `moe feedback` or `record_feedback`"
+        return replace(report, reason=f"Not updated: {missing}.")
+    digest = digest_of(
+        repr([kind, sorted((one.decision.id, one.score, one.feedback.created, one.feedback.event) for one in judged)])
+    ).hex()
     if digest == (router.data.get("feedback") or {}).get("digest"):
         return replace(report, reason=f"Not updated: there is no feedback that version {version} has not learned from.")
-    if not learned:
-        return replace(report, reason=f"Not updated: {_what_is_missing(judged)}.")
-    refitted = _refit(router, base, learned)
-    quality, changed = _compare_choices(router, refitted, validation)
-    error = _compare_errors(router, refitted, held_out)
-    promoted, reason = _decide(quality, error)
-    report = replace(report, promoted=promoted, reason=reason, quality=quality, error=error, changed=changed)
-    if not promoted:
+    report = replace(report, drift=_drift(router, judged))
+    learn = _quick if kind == "quick" else _full
+    proposal = learn(router, judged, store, report, as_canary=canary is not None)
+    if isinstance(proposal, UpdateReport):
+        return proposal
+    decision = proposal.decision
+    report = replace(
+        proposal.report,
+        reason=decision.reason,
+        tests=decision.tests,
+        traffic=decision.traffic,
+        promoted=decision.promote,
+    )
+    if not decision.promote:
         return report
-    refitted.data = {
+    number = next_number(folder, state)
+    proposal.router.data = {
         **router.data,
-        "version": version + 1,
-        "feedback": {"judgements": judgements, "pairs": len(learned), "digest": digest},
+        "version": number,
+        "feedback": {"judgements": len(judged), "pairs": report.learned_from, "digest": digest, "kind": kind},
     }
-    previous = _keep(folder, version)
-    refitted.save(folder, overwrite=True)
-    return replace(report, version=version + 1, previous=previous)
+    if canary is not None:
+        _try(folder, state, proposal.router, number, canary, kind, decision.reason)
+        return replace(report, promoted=False, canary=number)
+    previous = keep(folder, version)
+    base = tag_of(folder)
+    proposal.router.save(folder, overwrite=True)
+    tag = tag_of(folder)
+    state = state.becoming(version, "replaced", f"By version {number}.")
+    state = state.noted(Entry(number, tag, now(), kind, "in use", decision.reason))
+    write_state(folder, replace(state, current=number, watch=Watch(number, tag, now(), base, version)))
+    return replace(report, version=number, previous=previous)
 
 
-def _refit(router: Router, base: TrainingData, feedback: Sequence[ScoredInstruction]) -> Router:
-    """Return the router with the same kind of classifier, learned from the base and the feedback."""
-    train = _with_feedback(base.split("train"), feedback)
-    validation = base.split("validation")
-    classifier = unfitted(router.classifier).fit(train, validation)
-    prices, guard = tuple(card.price for card in router.experts), bool(router.options.get("guard", True))
-    prediction = classifier.predict(validation.texts)
-    costs, assurance = fit_assurance(classifier, train, validation, prediction, prices=prices, guard=guard)
-    best = router.expert_names.index(router.best_single)
-    metrics = judge(
-        classifier, costs, validation, prediction, best=best, policy=router.default_policy, assurance=assurance
+def _try(folder: Path, state: VersionState, router: Router, number: int, share: float, kind: Kind, reason: str) -> None:
+    """Put a version beside the router in use, for a share of the traffic."""
+    kept = kept_folder(folder, number)
+    router.save(kept)
+    trial = Canary(number, tag_of(kept), share, now(), tag_of(folder))
+    state = state.noted(Entry(number, trial.tag, now(), kind, "canary", reason))
+    write_state(folder, replace(state, canary=trial))
+
+
+def _quick(
+    router: Router, judged: Sequence[Judged], store: FeedbackStore, report: UpdateReport, *, as_canary: bool
+) -> _Proposal | UpdateReport:
+    """Return the router with a correction learned from the vectors of the judged decisions, or from their texts."""
+    judgements = read_judgements(router, judged)
+    if not len(judgements):
+        judgements = read_judgements(router, judged, by_text=True)
+    if not len(judgements):
+        why = "no judged decision holds a vector that this router reads, nor its text: keep features, or texts"
+        return replace(report, reason=f"Not updated: {why}.")
+    influence = judgements.influence()
+    proposal = propose(router, judgements, influence.weights, validation_rows(router))
+    decision = decide(proposal.held_out, proposal.traffic, needs_gain=True, as_canary=as_canary)
+    left_out = (f"{judgements.left_out} judgements are of decisions without a vector.",) if judgements.left_out else ()
+    pairs = _pairs(judgements)
+    report = replace(
+        _compared(report, proposal.held_out, proposal.quality, proposal.traffic),
+        learned_from=pairs,
+        held_out=pairs,
+        findings=influence.findings + left_out,
     )
-    return replace(router, classifier=classifier, costs=costs, assurance=assurance, metrics=metrics, _training=base)
+    return _Proposal(replace(router, correction=proposal.correction), decision, report)
 
 
-def unfitted(classifier: Classifier) -> Classifier:
-    """Return a classifier with the same hyper-parameters that has learned nothing; `auto` keeps to what it chose."""
-    if isinstance(classifier, AutoClassifier):
-        return classifier.settled()
-    names = [name for name in inspect.signature(type(classifier).__init__).parameters if name != "self"]
-    return type(classifier)(**{name: getattr(classifier, name) for name in names})
+def _full(
+    router: Router, judged: Sequence[Judged], store: FeedbackStore, report: UpdateReport, *, as_canary: bool
+) -> _Proposal | UpdateReport:
+    """Return the router learned again from its training data and the judged texts."""
+    check_texts(judged, router.expert_names)
+    rows = [row for row in store.scored_instructions() if row.expert in router.expert_names]
+    judgements = read_judgements(router, judged, by_text=True)
+    influence = judgements.influence()
+    split = split_feedback(rows, router.training_data().split("validation"), judgements, influence.weights)
+    report = replace(report, learned_from=len(split.learned), held_out=len(split.held_out), findings=influence.findings)
+    if not split.learned:
+        return replace(report, reason=f"Not updated: {_what_is_missing(rows)}.")
+    new = refitted(router, split, judgements, influence.weights)
+    evidence = evidence_of(router, judged)
+    decision = decide(new.held_out, new.traffic, evidence=evidence, needs_gain=False, as_canary=as_canary)
+    return _Proposal(new.router, decision, _compared(report, new.held_out, new.quality, new.traffic))
 
 
-def _with_feedback(data: TrainingData, feedback: Sequence[ScoredInstruction]) -> TrainingData:
-    """Return `data` with one row per judged instruction, scores known only for the experts that were judged."""
-    texts = tuple(dict.fromkeys(row.instruction for row in feedback))
-    row_of = {text: index for index, text in enumerate(texts)}
-    column_of = {name: index for index, name in enumerate(data.experts)}
-    scores, costs = np.full((len(texts), len(data.experts)), np.nan), np.full((len(texts), len(data.experts)), np.nan)
-    for row in feedback:
-        cell = row_of[row.instruction], column_of[row.expert]
-        scores[cell] = row.score
-        costs[cell] = np.nan if row.cost is None else row.cost
-    return replace(
-        data,
-        ids=data.ids + tuple(f"feedback-{_digest(text).hex()[:16]}" for text in texts),
-        texts=data.texts + texts,
-        # The category was only predicted: learning from it would teach the classifier its own mistakes.
-        categories=data.categories + (None,) * len(texts),
-        abilities=data.abilities + (None,) * len(texts),
-        splits=data.splits + ("train",) * len(texts),
-        scores=np.vstack([data.scores, scores]),
-        costs=np.vstack([data.costs, costs]),
-        latencies=np.vstack([data.latencies, np.full_like(scores, np.nan)]),
-        prompt_tokens=_extended(data.prompt_tokens, scores),
-        completion_tokens=_extended(data.completion_tokens, scores),
-    )
+def _what_is_missing(rows: Sequence[ScoredInstruction]) -> str:
+    return f"all {len(rows)} judged responses are held out for comparison; more feedback is needed"
 
 
-def _extended(counts: FloatArray | None, like: FloatArray) -> FloatArray | None:
-    """Return `counts` with unknown ones for further rows."""
-    return None if counts is None else np.vstack([counts, np.full_like(like, np.nan)])
+def _pairs(judgements: Judgements) -> int:
+    """Return how many (instruction, expert) pairs were judged."""
+    return len(np.unique(np.column_stack([judgements.instructions, judgements.columns]), axis=0))
 
 
-def _compare_choices(old: Router, new: Router, rows: TrainingData) -> tuple[Comparison | None, float]:
-    """Return the routed mean scores on `rows` and the share of choices that changed."""
-    if not len(rows):
-        return None, 0.0
-    policy = parse_policy(old.default_policy)
-    chosen = []
-    for router in (old, new):
-        prediction = router.assurance.expect(router.classifier.predict(rows.texts))
-        costs = router.costs.predict(rows.texts, prediction)
-        chosen.append(route(prediction.scores, costs, policy, router.assurance, heed_guard=False).ranking[:, 0])
-    changed = float((chosen[0] != chosen[1]).mean())
-    return _compare(pick(rows.scores, chosen[0]), pick(rows.scores, chosen[1])), changed
-
-
-def _compare_errors(old: Router, new: Router, feedback: Sequence[ScoredInstruction]) -> Comparison | None:
-    """Return the squared errors of the expected scores on held-out feedback."""
-    if not feedback:
-        return None
-    texts = [row.instruction for row in feedback]
-    columns = np.array([old.expert_names.index(row.expert) for row in feedback])
-    truth = np.array([row.score for row in feedback])
-    errors = [
-        (router.assurance.expect(router.classifier.predict(texts)).scores[np.arange(len(texts)), columns] - truth) ** 2
-        for router in (old, new)
-    ]
-    return _compare(*errors)
+def _compared(
+    report: UpdateReport,
+    held_out: HeldOut | None,
+    quality: tuple[FloatArray, FloatArray] | None,
+    traffic: Traffic | None,
+) -> UpdateReport:
+    """Return the report with what the two versions reach on the same rows."""
+    error = None
+    if traffic is not None and len(traffic):
+        every = np.arange(len(traffic))
+        parts = [(one[every, traffic.columns] - traffic.rewards) ** 2 for one in (traffic.expected, traffic.renewed)]
+        error = _compare(*parts)
+    changed = 0.0 if held_out is None else float((held_out.old != held_out.new).mean())
+    return replace(report, quality=None if quality is None else _compare(*quality), error=error, changed=changed)
 
 
 def _compare(old: FloatArray, new: FloatArray) -> Comparison | None:
@@ -224,82 +285,6 @@ def _compare(old: FloatArray, new: FloatArray) -> Comparison | None:
     return Comparison(len(old), float(old.mean()), float(new.mean()), paired_difference(new, old))
 
 
-def _decide(quality: Comparison | None, error: Comparison | None) -> tuple[bool, str]:
-    """Return whether to promote, and the sentence that says why."""
-    if quality is None and error is None:
-        return False, "Not promoted: there are neither validation rows nor held-out feedback to compare on."
-    parts, good = [], True
-    if quality is not None:
-        passed = quality.difference.low >= -MARGIN
-        good &= passed
-        parts.append(
-            f"mean score on {quality.rows} validation rows {quality.old:.3f} -> {quality.new:.3f} "
-            f"({_range(quality.difference)}, {'not' if passed else 'maybe'} worse by more than {MARGIN:g})"
-        )
-    if error is not None:
-        passed = error.difference.low <= _NOTHING
-        good &= passed
-        parts.append(
-            f"squared error on {error.rows} held-out judgements {error.old:.3f} -> {error.new:.3f} "
-            f"({_range(error.difference)}, {'not clearly' if passed else 'clearly'} larger)"
-        )
-    return good, f"{'Promoted' if good else 'Not promoted'}: {'; '.join(parts)}."
-
-
-def _range(difference: Interval) -> str:
-    return f"{difference.value:+.3f}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
-
-
-def _what_is_missing(judged: Sequence[ScoredInstruction]) -> str:
-    if not judged:
-        return "there is no feedback yet; give some with `moe feedback` or `record_feedback`"
-    return f"all {len(judged)} judged responses are held out for comparison; more feedback is needed"
-
-
-def _keep(folder: Path, version: int) -> Path:
-    """Copy the router in `folder` to the versions beside it."""
-    kept = _versions(folder) / str(version)
-    making = kept.with_name(f".{version}.part")
-    try:
-        for old in (making, kept):  # left behind by an update that was killed before it promoted
-            shutil.rmtree(old, ignore_errors=True)
-        shutil.copytree(folder, making)
-        making.rename(kept)
-    except OSError as problem:
-        raise ConfigError(f"Cannot keep the present version in {kept}: {problem.strerror or problem}.") from None
-    return kept
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the lock of this router's updates.
-
-    Raises:
-        ConfigError: somebody else does, or the place cannot be written.
-    """
-    versions = _versions(folder)
-    try:
-        versions.mkdir(exist_ok=True)
-        lock = (versions / ".lock").open("w")
-    except OSError as problem:
-        raise ConfigError(f"Cannot write {versions}: {problem.strerror or problem}.") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"Another update of {folder} is running; wait for it to end.") from None
-        yield
-
-
-def _versions(folder: Path) -> Path:
-    folder = folder.absolute()
-    return folder.with_name(f"{folder.name}.versions")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _share(text: str) -> float:
-    """Return a number in [0, 1) that depends on the text only."""
-    return int.from_bytes(_digest(text)[:8]) / 2**64
+def _drift(router: Router, judged: Sequence[Judged]) -> "Drift | None":
+    """Return how the instructions of judged decisions differ from those trained on; None where nothing tells."""
+    return None

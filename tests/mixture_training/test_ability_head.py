@@ -20,7 +20,7 @@ from mixture_training.src.metrics.multi_label import f1_per_label, macro_f1
 from mixture_training.src.model_recommender import Recommender
 from mixture_training.src.neighbours import NeighboursClassifier
 from mixture_training.src.training_data import from_frame
-from mixture_training.src.updating import _with_feedback
+from mixture_training.src.refitting import with_feedback
 from tests.mixture_training.synthetic import EXPERTS, joined, make_data
 
 FRUIT = "tell me about apple and pear"
@@ -201,5 +201,5 @@ def test_validation_rows_that_tell_no_abilities_give_no_number(data):
 def test_feedback_tells_nothing_about_abilities(data):
     from mixture_training.src.feedback_store import ScoredInstruction
 
-    more = _with_feedback(data, [ScoredInstruction("new", "smith", 1.0, 1, None, None)])
+    more = with_feedback(data, [ScoredInstruction("new", "smith", 1.0, 1, None, None)])
     assert more.abilities == (*data.abilities, None)

@@ -84,7 +84,7 @@ def test_an_update_reads_the_router_only_when_no_other_update_can_replace_it(rou
 
     def load(folder):
         try:
-            with updating._only_one(folder):
+            with updating.only_one(folder):
                 held.append(False)
         except ConfigError:
             held.append(True)

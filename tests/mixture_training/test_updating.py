@@ -6,9 +6,9 @@ from dataset_build import ConfigError
 from mixture_training.src.artifacts import Router
 from mixture_training.src.classifier import classifiers
 from mixture_training.src.feedback_store import Decision, FeedbackStore, new_id, now
-from mixture_training.src.metrics.bootstrap import Interval
 from mixture_training.src.model_executor import Attempt
-from mixture_training.src.updating import Comparison, _decide, unfitted, update_router
+from mixture_training.src.refitting import unfitted
+from mixture_training.src.updating import update_router
 
 
 @pytest.fixture
@@ -130,27 +130,6 @@ def test_a_place_that_cannot_be_written_is_refused(router_folder, store):
     router_folder.with_name("router.versions").touch()
     with pytest.raises(ConfigError, match="Cannot write"):
         update_router(router_folder, store)
-
-
-def comparison(low, value, high):
-    return Comparison(10, 0.5, 0.5 + value, Interval(value, low, high))
-
-
-@pytest.mark.parametrize(
-    ("quality", "error", "promoted"),
-    [
-        (comparison(-0.01, 0.0, 0.01), None, True),
-        (comparison(-0.03, 0.0, 0.03), None, False),
-        (None, comparison(-0.1, -0.05, 0.0), True),
-        (None, comparison(-0.1, 0.05, 0.2), True),
-        (comparison(0.0, 0.1, 0.2), comparison(0.01, 0.05, 0.2), False),
-        (None, None, False),
-    ],
-)
-def test_the_rule(quality, error, promoted):
-    decided, reason = _decide(quality, error)
-    assert decided is promoted
-    assert reason.startswith("Promoted" if promoted else "Not promoted")
 
 
 @pytest.mark.parametrize("name", list(classifiers))
