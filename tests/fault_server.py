@@ -26,9 +26,10 @@ then silence). `tool_calls`* calls a tool in place of a text.
 
 A good answer is `answer`, or else the last message itself, `n` times unless `ignores_n`, cut to `max_tokens`
 (`finish_reason` "length"). A token is a word. `server.stats()` returns counts: `requests`, `answered`, `faults`
-(by name), `in_flight`, `peak_in_flight`, `connections`, `dropped` (by the caller, in the middle), `prompt_tokens` and `completion_tokens` (billed, the lost
-included), `lost_prompt_tokens`, `lost_completion_tokens`. `server.last_request()` returns the head and the body of
-the latest request. `own_process=True` gives the server its own core.
+(by name), `in_flight`, `peak_in_flight`, `connections`, `dropped` (requests whose caller went away), `prompt_tokens`
+and `completion_tokens` (billed, the lost included), `lost_prompt_tokens`, `lost_completion_tokens`.
+`server.last_request()` returns the head and the body of the latest request. `own_process=True` gives the server its
+own core.
 """
 
 import asyncio
@@ -430,18 +431,7 @@ class _Connection(asyncio.Protocol):
         if fault == "stream_error":
             events.append(b'data: {"error": {"message": "the engine died", "code": 500}}\n\n')
         for event in events:
-            if fault == "slow_drip":
-                for position in range(len(event)):
-                    self.transport.write(_chunk(event[position : position + 1]))
-                    await asyncio.sleep(self.state.settings["drip_s"])
-            elif fault == "keep_alives":
-                for part in (b": keep-alive\n\n", event[: len(event) // 2], event[len(event) // 2 :]):
-                    self.transport.write(_chunk(part))
-                    await asyncio.sleep(0)
-            else:
-                await self.writable.wait()
-                self.transport.write(_chunk(event))
-                await asyncio.sleep(self.state.settings["token_s"])
+            await self._send_event(event, fault)
         if fault == "stall":
             await asyncio.sleep(3600)
         if fault == "reset_body":
@@ -451,6 +441,20 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self.transport.write(b"0\r\n\r\n")
+
+    async def _send_event(self, event: bytes, fault: str) -> None:
+        if fault == "slow_drip":
+            for position in range(len(event)):
+                self.transport.write(_chunk(event[position : position + 1]))
+                await asyncio.sleep(self.state.settings["drip_s"])
+        elif fault == "keep_alives":
+            for part in (b": keep-alive\n\n", event[: len(event) // 2], event[len(event) // 2 :]):
+                self.transport.write(_chunk(part))
+                await asyncio.sleep(0)
+        else:
+            await self.writable.wait()
+            self.transport.write(_chunk(event))
+            await asyncio.sleep(self.state.settings["token_s"])
 
 
 def _reply(
