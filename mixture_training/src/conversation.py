@@ -30,7 +30,9 @@ _CHARACTERS_PER_TOKEN = 12
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
-def as_call(content: str | Sequence[Mapping[str, Any]] | ChatCall, options: Mapping[str, Any] | None = None) -> ChatCall:
+def as_call(
+    content: str | Sequence[Mapping[str, Any]] | ChatCall, options: Mapping[str, Any] | None = None
+) -> ChatCall:
     """Return an instruction, or the messages of a conversation, as a call.
 
     Args:
@@ -47,7 +49,7 @@ def as_call(content: str | Sequence[Mapping[str, Any]] | ChatCall, options: Mapp
         raise ConfigError(f"The options hold {taken[0]!r}, which is set by the toolkit; leave it out.")
     if isinstance(content, str):
         return ChatCall(({"role": "user", "content": content},), options)
-    if not isinstance(content, Sequence) or isinstance(content, bytes):
+    if not isinstance(content, list | tuple):
         raise ConfigError(
             f"An instruction is a text or a list of messages; {type(content).__name__} was given. "
             'Expected "…" or [{"role": "user", "content": "…"}].'
@@ -129,16 +131,22 @@ def _check(message: object, number: int) -> None:
     if content is None:
         if role == "assistant" and not {"tool_calls", "function_call", "refusal", "audio"}.isdisjoint(message):
             return
-        raise ConfigError(f"{where} ({role}) has no content; only an assistant's message with tool calls may have none.")
-    if not isinstance(content, Sequence) or isinstance(content, bytes):
+        raise ConfigError(
+            f"{where} ({role}) has no content; only an assistant's message with tool calls may have none."
+        )
+    if not isinstance(content, list | tuple):
         raise ConfigError(f"{where}: the content is {type(content).__name__}; expected a text or a list of parts.")
     if not content:
         raise ConfigError(f"{where} ({role}) has an empty list of parts; expected a text or at least one part.")
     for place, part in enumerate(content):
-        if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
-            raise ConfigError(
-                f'{where}, part {place} has no type; expected {{"type": "text", "text": "…"}} or another part of the '
-                "chat protocol."
-            )
-        if part["type"] == "text" and not isinstance(part.get("text"), str):
-            raise ConfigError(f"{where}, part {place} is of type text and has none; expected its `text`.")
+        _check_part(part, f"{where}, part {place}")
+
+
+def _check_part(part: object, where: str) -> None:
+    """Raise unless `part` is one of a message's content."""
+    if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
+        raise ConfigError(
+            f'{where} has no type; expected {{"type": "text", "text": "…"}} or another part of the chat protocol.'
+        )
+    if part["type"] == "text" and not isinstance(part.get("text"), str):
+        raise ConfigError(f"{where} is of type text and has none; expected its `text`.")

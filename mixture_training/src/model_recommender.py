@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,22 @@ class Option:
     expected_cost: float
     low: float | None = None
     high: float | None = None
+
+
+class Expected(Protocol):
+    """What `explain` asks of an expert: an `Option`, or anything else with these."""
+
+    @property
+    def expert(self) -> str:
+        """Its name."""
+
+    @property
+    def expected_score(self) -> float:
+        """Calibrated."""
+
+    @property
+    def expected_cost(self) -> float:
+        """USD."""
 
 
 @dataclass(frozen=True)
@@ -274,7 +290,7 @@ def explain_guard(expert: str, guard: "Guard", rule: Policy, asked: str, *, nove
     )
 
 
-def explain(ranking: Sequence[Option], policy: Policy, asked: str | None = None) -> str:
+def explain(ranking: Sequence[Expected], policy: Policy, asked: str | None = None) -> str:
     """Return one sentence that says why the first of `ranking` comes first.
 
     Args:

@@ -3,119 +3,112 @@
 import asyncio
 import logging
 import threading
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from dataset_build import ConfigError, Expert, ExpertError, ExpertUnavailableError, ToolkitError
-from mixture_training.src.feedback_store import Decision, Feedback, FeedbackStore, feedback_path, new_id, now
+from dataset_build import ChatCall, ConfigError, Expert, ExpertError, ToolkitError
+from mixture_training.src.asking import Ask, MoEResult
+from mixture_training.src.conversation import as_call, routing_text
+from mixture_training.src.dispatcher import Dispatcher
+from mixture_training.src.feedback_store import (
+    Decision,
+    Feedback,
+    FeedbackStore,
+    StoreUnavailableError,
+    feedback_path,
+)
+from mixture_training.src.live_router import LiveRouter
 from mixture_training.src.loop_thread import LoopThread
 from mixture_training.src.model_executor import (
     DEFAULT_TIMEOUT_S,
     DEFAULT_TOTAL_TIMEOUT_S,
-    Attempt,
-    Execution,
+    Ended,
     Executor,
+    Piece,
+    Resumed,
 )
-from mixture_training.src.model_recommender import Option, Recommendation, Recommender
+from mixture_training.src.model_recommender import Recommendation
+from mixture_training.src.receipt import Receipt
+from mixture_training.src.response_cache import ResponseCache
 
 if TYPE_CHECKING:
     from dataset_build import ExpertConfig
     from mixture_training.src.artifacts import Router
+    from mixture_training.src.bandit import Explorer
+    from mixture_training.src.storing.spool import DecisionWriter
     from mixture_training.src.updating import UpdateReport
+
+__all__ = ["MoEController", "MoEResult", "build_experts"]
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class MoEResult:
-    """One instruction, answered.
-
-    Attributes:
-        response: The answer.
-        expert: Who gave it.
-        category: What the router takes the instruction for; None for a router trained without categories.
-        confidence: The probability of that category; None likewise.
-        cost: USD of all attempts.
-        latency_s: Seconds from the call to the answer, routing included.
-        alternatives: The other experts, best first.
-        id: What `record_feedback` takes.
-        attempts: Every call that was made, the failed ones first.
-        expected_score: What the router expected of the expert that answered.
-        reason: Why the first expert tried was recommended.
-        policy: How score and cost were traded.
-        abilities: What the router thinks the instruction asks for; None for one trained without abilities.
-    """
-
-    response: str
-    expert: str
-    category: str | None
-    confidence: float | None
-    cost: float
-    latency_s: float
-    alternatives: tuple[Option, ...]
-    id: str
-    attempts: tuple[Attempt, ...]
-    expected_score: float
-    reason: str
-    policy: str
-    abilities: tuple[str, ...] | None = None
+#: An instruction: a text, or the messages of a conversation as the OpenAI chat protocol has them.
+Instruction: TypeAlias = str | Sequence[Mapping[str, Any]] | ChatCall
+#: What a stream consists of: what was decided, the pieces, where another expert took over, and the result last.
+Event: TypeAlias = Receipt | Piece | Resumed | MoEResult
+GivenExperts: TypeAlias = Iterable[Expert] | str | Path | None
 
 
 class MoEController:
     """Routes instructions to experts, runs them, and learns from feedback.
 
-    Usable from several threads, and as a context manager that closes it.
+    Usable from several threads, and as a context manager that closes it. Wherever it takes an instruction, that is a
+    text or a list of chat messages; `options` are further keys of the chat protocol (tools, response_format,
+    max_tokens …), which go to the expert untouched.
 
     Args:
         router: The trained router.
         experts: Who can be called: experts, or the command-line shorthand (`embedded`, a YAML file). None means those
             the router was trained on, as far as it knows how to reach them.
         policy: Used where a call names none; None means the router's default.
-        feedback: The SQLite file of decisions; None means beside the router's folder.
+        feedback: Where decisions are kept, a SQLite file or the URL of a database; None means beside the router's
+            folder.
         timeout_s: Seconds one expert may take.
         total_timeout_s: Seconds all experts tried for one instruction may take.
+        hedge_after_s: Seconds after which a second expert is asked beside the first; "p95" is the first's own
+            95th percentile, None never asks.
+        keep_texts: Whether instructions, responses and corrections are kept with the decisions. Without them the
+            vectors are, which quick learning needs, but a full retrain cannot learn from feedback.
+        cache: Answers that may be given again; True makes a cache of the usual limits.
+        explorer: Asks others than the best now and then, to learn what they can do.
     """
 
     def __init__(
         self,
         router: "Router",
         *,
-        experts: Iterable[Expert] | str | Path | None = None,
+        experts: GivenExperts = None,
         policy: str | None = None,
         feedback: Path | str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         total_timeout_s: float = DEFAULT_TOTAL_TIMEOUT_S,
+        hedge_after_s: float | Literal["p95"] | None = None,
+        keep_texts: bool = False,
+        cache: ResponseCache | bool = False,
+        explorer: "Explorer | None" = None,
     ) -> None:
-        self.router = router
-        self._recommender = Recommender(router, policy=policy)
-        self._policy = policy
+        self._live = LiveRouter(router, policy=policy)
         self._given = experts if experts is None or isinstance(experts, str | Path) else list(experts)
-        self._feedback = None if feedback is None else Path(feedback)
-        self._timeout_s, self._total_timeout_s = timeout_s, total_timeout_s
-        self._lock = threading.Lock()
+        self._feedback = feedback
+        self._timeout_s, self._total_timeout_s, self._hedge_after_s = timeout_s, total_timeout_s, hedge_after_s
+        self._keep_texts = keep_texts
+        self._cache = (ResponseCache() if cache else None) if isinstance(cache, bool) else cache
+        self._explorer = explorer
+        self._lock = threading.RLock()
         self._loop: LoopThread | None = None
         self._executor: Executor | None = None
+        self._dispatcher: Dispatcher | None = None
         self._store: FeedbackStore | None = None
+        self._writer: DecisionWriter | None = None
         self._closed = False
 
     @classmethod
-    def load(
-        cls,
-        folder: Path | str,
-        *,
-        experts: Iterable[Expert] | str | Path | None = None,
-        policy: str | None = None,
-        feedback: Path | str | None = None,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        total_timeout_s: float = DEFAULT_TOTAL_TIMEOUT_S,
-    ) -> "MoEController":
-        """Return the controller of a saved router; the arguments are those of the class.
+    def load(cls, folder: Path | str, **options: Any) -> "MoEController":  # noqa: ANN401 - those of the class
+        """Return the controller of a saved router, its canary included; `options` are the arguments of the class.
 
-        Experts are built, and the feedback file is opened, when they are first needed.
+        Experts are built, and the store of decisions is opened, when they are first needed.
 
         Raises:
             ConfigError: there is no router.
@@ -123,44 +116,109 @@ class MoEController:
         """
         from mixture_training.src.artifacts import Router
 
-        return cls(
-            Router.load(folder),
-            experts=experts,
-            policy=policy,
-            feedback=feedback,
-            timeout_s=timeout_s,
-            total_timeout_s=total_timeout_s,
-        )
+        controller = cls(Router.load(folder), **options)
+        controller.refresh()
+        return controller
 
-    def recommend(self, instruction: str, *, policy: str | None = None) -> Recommendation:
+    @property
+    def router(self) -> "Router":
+        """The router in use."""
+        return self._live.main.router
+
+    def refresh(self) -> bool:
+        """Use the router, and the canary, that are in the folder now; return whether anything changed."""
+        return self._live.refresh()
+
+    def recommend(self, instruction: Instruction, *, policy: str | None = None) -> Recommendation:
         """Return where the instruction should go and why; nothing is called and nothing is remembered."""
-        return self._recommender.recommend([instruction], policy=policy)[0]
+        text = instruction if isinstance(instruction, str) else routing_text(as_call(instruction))
+        return self._live.main.recommender.recommend([text], policy=policy)[0]
 
-    def process_instruction(self, instruction: str, *, policy: str | None = None) -> MoEResult:
+    def process_instruction(
+        self,
+        instruction: Instruction,
+        *,
+        policy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        expert: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+    ) -> MoEResult:
         """Route the instruction, run the expert, fall back down the ranking where one fails, and remember it.
 
+        Args:
+            instruction: A text or messages.
+            policy: How score and cost are traded.
+            options: Further keys of the request.
+            expert: Who is to answer, whatever the router thinks; nobody is fallen back to.
+            session: Whose turns belong together: its last expert has read the conversation, and is kept where that is
+                worth it.
+            user: Whose instruction it is; stored hashed.
+
         Raises:
-            ConfigError: the router knows no connection to its experts, or there is no such policy.
+            ConfigError: the router knows no connection to its experts, none of them can take the request, or there is
+                no such policy.
             ExpertUnavailableError: every expert failed; the decision is remembered all the same.
         """
-        started = time.perf_counter()
-        executor = self._ready()
-        recommendation = self.recommend(instruction, policy=policy)
-        execution = self._running().run(executor.run(instruction, _names(recommendation)))
-        return self._finish(instruction, recommendation, execution, time.perf_counter() - started)
+        ask = Ask(as_call(instruction, options), policy=policy, expert=expert, session=session, user=user)
+        dispatcher = self._ready()
+        return self._running().run(dispatcher.answer(ask))
 
-    async def aprocess_instruction(self, instruction: str, *, policy: str | None = None) -> MoEResult:
+    async def aprocess_instruction(
+        self,
+        instruction: Instruction,
+        *,
+        policy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        expert: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+    ) -> MoEResult:
         """Do what `process_instruction` does without blocking the caller's event loop."""
-        started = time.perf_counter()
-        executor = await asyncio.to_thread(self._ready)
-        recommendation = await asyncio.to_thread(self.recommend, instruction, policy=policy)
-        running = self._running().submit(executor.run(instruction, _names(recommendation)))
-        execution = await asyncio.wrap_future(running)
-        elapsed = time.perf_counter() - started
-        return await asyncio.to_thread(self._finish, instruction, recommendation, execution, elapsed)
+        ask = Ask(as_call(instruction, options), policy=policy, expert=expert, session=session, user=user)
+        dispatcher = await self._aready()
+        return await asyncio.wrap_future(self._running().submit(dispatcher.answer(ask)))
+
+    def stream(
+        self,
+        instruction: Instruction,
+        *,
+        policy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        expert: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+    ) -> Iterator[Event]:
+        """Yield the receipt, the pieces of the answer as they come, and the result last.
+
+        The text of a piece is `event.piece.text`. A `Resumed` says that another expert goes on where one broke off.
+        The arguments and errors are those of `process_instruction`; an answer that breaks off raises after its pieces.
+        """
+        ask = Ask(as_call(instruction, options), policy=policy, expert=expert, session=session, user=user)
+        dispatcher = self._ready()
+        for event in self._running().iterate(dispatcher.stream(ask)):
+            if not isinstance(event, Ended):
+                yield event
+
+    async def astream(
+        self,
+        instruction: Instruction,
+        *,
+        policy: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        expert: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+    ) -> AsyncIterator[Event]:
+        """Do what `stream` does without blocking the caller's event loop."""
+        ask = Ask(as_call(instruction, options), policy=policy, expert=expert, session=session, user=user)
+        dispatcher = await self._aready()
+        async for event in self._running().aiterate(dispatcher.stream(ask)):
+            if not isinstance(event, Ended):
+                yield event
 
     def process_batch(
-        self, instructions: Sequence[str], *, policy: str | None = None, concurrency: int = 16
+        self, instructions: Sequence[Instruction], *, policy: str | None = None, concurrency: int = 16
     ) -> list[MoEResult | ExpertError]:
         """Process many instructions at once, at most `concurrency` of them in flight.
 
@@ -174,37 +232,81 @@ class MoEController:
             raise ConfigError("process_batch takes a list of instructions, and one text was given; put it into a list.")
         if concurrency < 1:
             raise ConfigError(f"concurrency is how many are in flight, at least 1; {concurrency} was given.")
-        executor = self._ready()
-        recommendations = self._recommender.recommend(list(instructions), policy=policy)
+        asks = [Ask(as_call(instruction), policy=policy) for instruction in instructions]
+        dispatcher = self._ready()
 
-        async def run_all() -> list[Execution]:
+        async def run_all() -> list[MoEResult | ExpertError]:
             slots = asyncio.Semaphore(concurrency)
 
-            async def run(text: str, recommendation: Recommendation) -> Execution:
+            async def run(ask: Ask) -> MoEResult | ExpertError:
                 async with slots:
-                    return await executor.run(text, _names(recommendation))
+                    try:
+                        return await dispatcher.answer(ask)
+                    except ExpertError as failure:
+                        return failure
 
-            return await asyncio.gather(*map(run, instructions, recommendations))
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(run(ask)) for ask in asks]
+            return [task.result() for task in tasks]
 
-        results: list[MoEResult | ExpertError] = []
-        executions = self._running().run(run_all())
-        for text, recommendation, execution in zip(instructions, recommendations, executions, strict=True):
-            try:
-                results.append(self._finish(text, recommendation, execution, execution.latency_s))
-            except ExpertError as failure:
-                results.append(failure)
-        return results
+        try:
+            return self._running().run(run_all())
+        except* ToolkitError as group:
+            raise group.exceptions[0] from None
 
-    def record_feedback(self, decision_id: str, score: float, *, comment: str | None = None) -> Feedback:
-        """Remember how good a response was, from 0 to 1; `decision_id` is the `id` of a result.
+    def record_feedback(
+        self,
+        decision_id: str,
+        score: float | None = None,
+        *,
+        preference: str | None = None,
+        correction: str | None = None,
+        comment: str | None = None,
+        user: str | None = None,
+        event: str | None = None,
+    ) -> Feedback:
+        """Remember how good a response was; `decision_id` is the `id` of a result. Give one of the first three.
+
+        Args:
+            decision_id: What is judged.
+            score: From 0 (useless) to 1 (right).
+            preference: The id of a response that was found worse than this one.
+            correction: What would have been right; its text is kept only where texts are.
+            comment: Why.
+            user: Who judges; stored hashed.
+            event: A name of this very judgement: sent twice, it counts once.
 
         Raises:
-            ConfigError: the id is unknown or the score lies outside [0, 1].
+            ConfigError: an id is unknown, the score lies outside [0, 1], or not exactly one judgement is given.
         """
-        return self.feedback_store.record(decision_id, score, comment)
+        given = [name for name in (score, preference, correction) if name is not None]
+        if len(given) != 1:
+            raise ConfigError(f"Give one of score, preference and correction; {len(given)} were given.")
+        store, about = self.feedback_store, {"user": user, "event": event}
+        if score is not None:
+            return store.record(decision_id, score, comment, **about)
+        if preference is not None:
+            return store.prefer(decision_id, preference, comment, **about)
+        assert correction is not None
+        return store.correct(decision_id, correction, comment, keep_text=self._keep_texts, **about)
 
-    def update_models(self) -> "UpdateReport":
-        """Learn from the feedback so far; the better router is saved as a new version and used from now on.
+    def explain(self, decision_id: str) -> Receipt:
+        """Return why an instruction went where it went; `decision_id` is the `id` of a result.
+
+        Raises:
+            ConfigError: the id is unknown.
+            DataError: the decision was made before there were receipts.
+        """
+        decision = self.feedback_store.decision(decision_id)
+        return Receipt.from_json(decision.receipt, decision.features)
+
+    def update_models(self, kind: Literal["quick", "full"] = "full", *, canary: float | None = None) -> "UpdateReport":
+        """Learn from the feedback so far; a router that is not worse is saved as a new version and used from now on.
+
+        Args:
+            kind: "quick" corrects the scores by the vectors of the decisions, in milliseconds; "full" trains anew on
+                the dataset and the feedback whose texts were kept.
+            canary: Share of the traffic that tries the new version first; None puts it in use at once.
 
         Raises:
             ConfigError: the router has no folder.
@@ -213,12 +315,8 @@ class MoEController:
 
         if self.router.folder is None:
             raise ConfigError("This router has no folder to write a new version to; save it with router.save(folder).")
-        report = update_router(self.router.folder, self.feedback_store)
-        if report.promoted:
-            from mixture_training.src.artifacts import Router
-
-            self.router = Router.load(self.router.folder)
-            self._recommender = Recommender(self.router, policy=self._policy)
+        report = update_router(self.router.folder, self.feedback_store, kind=kind, canary=canary)
+        self.refresh()
         return report
 
     @property
@@ -227,12 +325,12 @@ class MoEController:
         with self._lock:
             self._check_open()
             if self._store is None:
-                path = self._feedback
-                if path is None:
+                place = self._feedback
+                if place is None:
                     if self.router.folder is None:
                         raise ConfigError("This router has no folder; say where decisions are kept: feedback=PATH.")
-                    path = feedback_path(self.router.folder)
-                self._store = FeedbackStore(path)
+                    place = feedback_path(self.router.folder)
+                self._store = FeedbackStore(place)
             return self._store
 
     def close(self) -> None:
@@ -242,13 +340,17 @@ class MoEController:
         """
         with self._lock:
             self._closed = True
-            if self._executor is not None and self._loop is not None:
-                self._loop.run(self._executor.aclose())
-            if self._loop is not None:
-                self._loop.close()
-            if self._store is not None:
-                self._store.close()
-            self._executor = self._loop = self._store = None
+            loop, executor, writer, store = self._loop, self._executor, self._writer, self._store
+            self._dispatcher = self._executor = self._loop = self._writer = self._store = None
+        if loop is not None:
+            loop.cancel_all()
+            if executor is not None:
+                loop.run(executor.aclose())
+            loop.close()
+        if writer is not None:
+            writer.close()
+        if store is not None:
+            store.close()
 
     def __enter__(self) -> "MoEController":
         return self
@@ -265,113 +367,108 @@ class MoEController:
                 self._loop = LoopThread()
             return self._loop
 
-    def _ready(self) -> Executor:
-        """Return the executor; the first call builds the experts."""
+    async def _aready(self) -> Dispatcher:
+        dispatcher = self._dispatcher
+        return await asyncio.to_thread(self._ready) if dispatcher is None else dispatcher
+
+    def _ready(self) -> Dispatcher:
+        """Return what answers; the first call builds the experts and opens the store."""
         with self._lock:
             self._check_open()
-            if self._executor is None:
-                experts = {expert.name: expert for expert in self._build_experts()}
-                known = [name for name in self._recommender.experts if name in experts]
-                if not known:
-                    raise ConfigError(
-                        f"None of the experts given ({', '.join(sorted(experts))}) is one the router chooses among: "
-                        f"{', '.join(self._recommender.experts)}. Give them these names."
+            if self._dispatcher is None:
+                if self._executor is None:
+                    self._executor = Executor(
+                        build_experts(self.router, self._given),
+                        timeout_s=self._timeout_s,
+                        total_timeout_s=self._total_timeout_s,
+                        hedge_after_s=self._hedge_after_s,
                     )
-                unreachable = [name for name in self._recommender.experts if name not in experts]
-                if unreachable:
-                    logger.warning("no connection to %s: passed over", ", ".join(unreachable))
-                self._executor = Executor(
-                    {name: experts[name] for name in known},
-                    timeout_s=self._timeout_s,
-                    total_timeout_s=self._total_timeout_s,
+                store = self.feedback_store
+                self._dispatcher = Dispatcher(
+                    self._live,
+                    self._executor,
+                    self._remember,
+                    keep_texts=self._keep_texts,
+                    hash_of=store.user_hash,
+                    cache=self._cache,
+                    explorer=self._explorer,
                 )
-            return self._executor
+            return self._dispatcher
+
+    def _remember(self, decision: Decision) -> None:
+        """Store a decision, or, while the database is away, keep it in a file until it is back."""
+        store = self._store
+        if store is None:
+            return
+        try:
+            store.remember(decision)
+        except StoreUnavailableError as problem:
+            if self._writer is None:
+                from mixture_training.src.storing.opening import spool_path
+                from mixture_training.src.storing.spool import DecisionWriter
+
+                folder = None if self.router.folder is None else spool_path(self.router.folder)
+                self._writer = DecisionWriter(store, None if store.path is not None else folder)
+                logger.warning("the database is away (%s): decisions wait in a file", problem)
+            self._writer.append(decision)
 
     def _check_open(self) -> None:
         if self._closed:
             raise ConfigError("This controller is closed; load another: MoEController.load(folder).")
 
-    def _build_experts(self) -> list[Expert]:
-        if isinstance(self._given, list):
-            return self._given
-        from dataset_build import ExpertConfig, load_experts, parse_expert
 
-        if self._given is not None:
-            return load_experts(parse_expert(str(self._given)))
-        configs = [ExpertConfig(**card.config) for card in self.router.experts if card.config is not None]
-        if not configs:
-            raise ConfigError(
-                "This router was trained on recorded answers and knows no connection to its experts "
-                f"({', '.join(self._recommender.experts)}). Name them: MoEController.load(folder, experts=...) "
-                "or `moe run --experts FILE.yaml`."
-            )
-        return self._load_each(configs)
+def build_experts(router: "Router", given: Iterable[Expert] | str | Path | None = None) -> dict[str, Expert]:
+    """Return the experts of a router that can be reached, by name, in its order.
 
-    @staticmethod
-    def _load_each(configs: "Sequence[ExpertConfig]") -> list[Expert]:
-        """Return the experts that can be loaded; one that cannot is named in the log, and only all of them raise."""
-        from dataset_build import load_experts
+    Args:
+        router: Who chooses among them.
+        given: Experts, or the command-line shorthand; None means those the router knows how to reach.
 
-        loaded: list[Expert] = []
-        problem: ToolkitError | None = None
-        for config in configs:
-            try:
-                loaded += load_experts([config])
-            except ToolkitError as failure:
-                logger.warning("expert %r is passed over: %s", config.name or config.provider, failure)
-                problem = failure
-        if not loaded and problem is not None:
-            raise problem
-        return loaded
-
-    def _finish(
-        self, instruction: str, recommendation: Recommendation, execution: Execution, latency_s: float
-    ) -> MoEResult:
-        """Remember the decision and return its result.
-
-        Raises:
-            ExpertUnavailableError: nobody answered.
-        """
-        answered = next((o for o in recommendation.ranking if o.expert == execution.expert), recommendation.ranking[0])
-        decision = Decision(
-            id=new_id(),
-            created=now(),
-            instruction=instruction,
-            expert=execution.expert,
-            response=execution.response,
-            ranking=_names(recommendation),
-            policy=recommendation.policy,
-            category=recommendation.category,
-            confidence=recommendation.confidence,
-            expected_score=answered.expected_score,
-            cost=execution.cost,
-            latency_s=latency_s,
-            attempts=execution.attempts,
+    Raises:
+        ConfigError: there is none, or none that the router knows.
+    """
+    experts = {expert.name: expert for expert in _experts_of(router, given)}
+    known = [name for name in router.expert_names if name in experts]
+    if not known:
+        raise ConfigError(
+            f"None of the experts given ({', '.join(sorted(experts))}) is one the router chooses among: "
+            f"{', '.join(router.expert_names)}. Give them these names."
         )
-        self.feedback_store.remember(decision)
-        if execution.expert is None or execution.response is None:
-            tried = "; ".join(f"{attempt.expert}: {attempt.error}" for attempt in execution.attempts)
-            raise ExpertUnavailableError(
-                f"every expert failed ({tried}). Remembered as decision {decision.id}.",
-                expert=recommendation.expert,
-                kind="all_failed",
-            )
-        return MoEResult(
-            response=execution.response,
-            expert=execution.expert,
-            category=recommendation.category,
-            confidence=recommendation.confidence,
-            cost=execution.cost,
-            latency_s=latency_s,
-            alternatives=tuple(o for o in recommendation.ranking if o.expert != execution.expert),
-            id=decision.id,
-            attempts=execution.attempts,
-            expected_score=answered.expected_score,
-            reason=recommendation.reason,
-            policy=recommendation.policy,
-            abilities=recommendation.abilities,
+    unreachable = [name for name in router.expert_names if name not in experts]
+    if unreachable:
+        logger.warning("no connection to %s: passed over", ", ".join(unreachable))
+    return {name: experts[name] for name in known}
+
+
+def _experts_of(router: "Router", given: Iterable[Expert] | str | Path | None) -> list[Expert]:
+    if given is not None and not isinstance(given, str | Path):
+        return list(given)
+    from dataset_build import ExpertConfig, load_experts, parse_expert
+
+    if given is not None:
+        return load_experts(parse_expert(str(given)))
+    configs = [ExpertConfig(**card.config) for card in router.experts if card.config is not None]
+    if not configs:
+        raise ConfigError(
+            "This router was trained on recorded answers and knows no connection to its experts "
+            f"({', '.join(router.expert_names)}). Name them: MoEController.load(folder, experts=...) "
+            "or `moe run --experts FILE.yaml`."
         )
+    return _load_each(configs)
 
 
-def _names(recommendation: Recommendation) -> tuple[str, ...]:
-    return tuple(option.expert for option in recommendation.ranking)
+def _load_each(configs: "Sequence[ExpertConfig]") -> list[Expert]:
+    """Return the experts that can be loaded; one that cannot is named in the log, and only all of them raise."""
+    from dataset_build import load_experts
+
+    loaded: list[Expert] = []
+    problem: ToolkitError | None = None
+    for config in configs:
+        try:
+            loaded += load_experts([config])
+        except ToolkitError as failure:
+            logger.warning("expert %r is passed over: %s", config.name or config.provider, failure)
+            problem = failure
+    if not loaded and problem is not None:
+        raise problem
+    return loaded
