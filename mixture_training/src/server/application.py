@@ -39,8 +39,7 @@ def make_application(services: "Services") -> web.Application:
         ("GET", "/metrics", info_routes.metrics, metrics_need_key, False),
         ("GET", "/openapi.json", info_routes.description, False, False),
     ):
-        route = path.partition(":")[0].rstrip("}") + "}" if ":" in path else path
-        add(method, path, endpoint(services, route, handler, needs_key=needs_key, is_work=is_work))
+        add(method, path, endpoint(services, path.replace(":.+", ""), handler, needs_key=needs_key, is_work=is_work))
     if config.embeddings_url is None:
         add("POST", "/v1/embeddings", endpoint(services, "/v1/embeddings", info_routes.no_embeddings))
     else:

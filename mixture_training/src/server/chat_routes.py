@@ -70,7 +70,7 @@ def ask_of(exchange: Exchange, body: ChatBody) -> "Ask":
 async def _answer(exchange: Exchange, body: ChatBody, *, is_chat: bool) -> web.StreamResponse:
     services = exchange.services
     ask = ask_of(exchange, body)
-    held = services.access.admit(exchange.key, services.dearest_usd)
+    held = services.access.admit(exchange.key, services.expected_usd(exchange.key, ask.expert))
     try:
         if body.is_stream:
             return await _Stream(exchange, body, is_chat=is_chat).send(ask)

@@ -6,7 +6,7 @@ two assignments.
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
@@ -37,8 +37,7 @@ class WatchedConnection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection in."""
-        assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
+        self._wire = cast(asyncio.Transport, transport)  # those of uvloop are no subclass
         self._head_since = self._last_used = self._loop.time()
         super().connection_made(transport)
         self._yard.add(self)

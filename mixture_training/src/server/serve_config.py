@@ -29,8 +29,10 @@ class ServeConfig(BaseModel):
         retention_days: Decisions older than this are forgotten once a day; None keeps them.
         no_auth: Takes requests without keys; on loopback only.
         open_metrics: Shows /metrics without a key wherever it listens.
-        hedge_after_s: Starts a second expert when the first is this late; None never does.
-        cache_size: Answers kept for equal requests; 0 keeps none.
+        hedge_after_s: Starts a second expert when the first is this late, or later than 95 % of its answers ("p95");
+            None never does.
+        after_break: What follows a stream that breaks: an error, or another expert that goes on where it stopped.
+        cache_s: Seconds for which an answer is given again to an equal request of temperature 0; 0 never does.
         explore: None, or the method by which a share of the traffic tries other experts, in order to learn.
         explore_budget_usd: What exploring may cost more than the policy, in all.
         explore_quality: What expected score it may give up, on average over all traffic.
@@ -74,9 +76,10 @@ class ServeConfig(BaseModel):
     retention_days: Annotated[float, Field(gt=0)] | None = None
     no_auth: bool = False
     open_metrics: bool = False
-    hedge_after_s: Seconds | None = None
-    cache_size: Annotated[int, Field(ge=0)] = 0
-    explore: Literal["thompson", "linucb"] | None = None
+    hedge_after_s: Seconds | Literal["p95"] | None = None
+    after_break: Literal["error", "continue"] = "error"
+    cache_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    explore: Literal["thompson", "linucb", "epsilon"] | None = None
     explore_budget_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     explore_quality: Annotated[float, Field(ge=0, le=1)] = 0.01
     timeout_s: Seconds = 60.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataset_build import ConfigError, ToolkitError
-from mixture_training.src.server.access import Access
+from mixture_training.src.server.access import Access, may_use
 from mixture_training.src.server.connections import Connections
 from mixture_training.src.server.measures import Measures
 from mixture_training.src.server.model_choice import ModelChoice, cheap_policy, choose_model
@@ -18,13 +18,15 @@ from mixture_training.src.server.tracing import Tracing
 
 if TYPE_CHECKING:
     from mixture_training.src.artifacts import Router
+    from mixture_training.src.bandit import Explorer
     from mixture_training.src.decisions import Decision
     from mixture_training.src.dispatcher import Dispatcher
     from mixture_training.src.feedback_store import FeedbackStore
+    from mixture_training.src.live_router import LiveRouter
     from mixture_training.src.model_executor import Executor
     from mixture_training.src.server.serve_config import ServeConfig
+    from mixture_training.src.storing.keys import Key
     from mixture_training.src.storing.spool import DecisionWriter
-    from mixture_training.src.versions import LiveRouter
 
 #: Seconds between two looks at the router folder, two looks after its versions, and two rounds of forgetting.
 REFRESH_S, TEND_S, FORGET_S = 1.0, 30.0, 86_400.0
@@ -86,13 +88,13 @@ class Services:
 
     def _look_at_router(self) -> None:
         """Note what depends on the router in use."""
-        active = self.live.pick("")
+        active = self.live.main
         self.router: Router = active.router
         self.router_version: str = active.version
         self.default_policy = self.config.policy or self.router.default_policy
         self.cheap = cheap_policy(self.router)
         self.experts = tuple(name for name in self.router.expert_names if name in self.executor.experts)
-        self.dearest_usd = max((card.mean_cost or 0.0 for card in self.router.experts), default=0.0)
+        self._mean_usd = {card.name: card.mean_cost or 0.0 for card in self.router.experts}
         self._choices.clear()
 
     def choose(self, model: str) -> ModelChoice:
@@ -107,6 +109,12 @@ class Services:
             if len(self._choices) < _MOST_CHOICES:
                 self._choices[model] = choice
         return choice
+
+    def expected_usd(self, key: "Key | None", expert: str | None) -> float:
+        """Return what a request may cost: the mean of the dearest expert that may answer it."""
+        if expert is not None:
+            return self._mean_usd.get(expert, 0.0)
+        return max((usd for name, usd in self._mean_usd.items() if may_use(key, name)), default=0.0)
 
     def expert_health(self) -> dict[str, dict[str, Any]]:
         """Return how each expert is: its circuit, calls in flight and calls waiting."""
@@ -129,7 +137,8 @@ class Services:
         )
         for name, state in self.expert_health().items():
             self.measures.expert(name, **state)
-        self.measures.versions({self.router_version: "main"})
+        trial = self.live.canary
+        self.measures.versions({self.router_version: "main", **({} if trial is None else {trial.version: "canary"})})
 
     def start(self) -> None:
         """Start what is done from time to time; on the loop."""
@@ -221,20 +230,22 @@ def open_services(config: "ServeConfig", *, worker: int = 0, rates: int | None =
         ToolkitError: the router, an expert or the database cannot be used; the message says what to do.
     """
     from mixture_training.src.dispatcher import Dispatcher
+    from mixture_training.src.live_router import LiveRouter
     from mixture_training.src.model_executor import Executor
-    from mixture_training.src.moe_controller import build_experts
+    from mixture_training.src.response_cache import ResponseCache
+    from mixture_training.src.server.expert_pool import reachable_experts
     from mixture_training.src.storing.spool import DecisionWriter
-    from mixture_training.src.versions import LiveRouter
 
     live = LiveRouter.load(config.router, policy=config.policy)
-    router = live.pick("").router
+    router = live.main.router
     executor = Executor(
-        build_experts(router, config.experts),
+        reachable_experts(router, config.experts),
         timeout_s=config.timeout_s,
         total_timeout_s=config.request_timeout_s,
         retries=config.retries,
         hedge_after_s=config.hedge_after_s,
         concurrency=config.expert_concurrency,
+        after_break=config.after_break,
     )
     store = open_store(config)
     writer = DecisionWriter(store, _spool_of(config, store))
@@ -245,6 +256,8 @@ def open_services(config: "ServeConfig", *, worker: int = 0, rates: int | None =
         keep_texts=config.keep_texts,
         keep_features=config.keep_features,
         hash_of=store.user_hash,
+        cache=ResponseCache(kept_s=config.cache_s) if config.cache_s else None,
+        explorer=_explorer_of(config),
     )
     return Services(
         config,
@@ -256,6 +269,19 @@ def open_services(config: "ServeConfig", *, worker: int = 0, rates: int | None =
         rates=RateSlots(rates),
         worker=worker,
         tracing=Tracing() if config.otel else None,
+    )
+
+
+def _explorer_of(config: "ServeConfig") -> "Explorer | None":
+    """Return what explores; each worker has its part of the money."""
+    if config.explore is None:
+        return None
+    from mixture_training.src.bandit import Explorer
+
+    return Explorer(
+        config.explore,
+        usd_total=config.explore_budget_usd / config.workers,
+        quality_per_decision=config.explore_quality,
     )
 
 
