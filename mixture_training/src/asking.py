@@ -6,6 +6,7 @@ from typing import Any
 
 from dataset_build import ChatCall, ExpertUnavailableError
 from mixture_training.src.decisions import Attempt
+from mixture_training.src.execution import TokenUsage
 from mixture_training.src.receipt import Candidate, Receipt
 
 
@@ -54,7 +55,7 @@ class MoEResult:
         abilities: What the router thinks the instruction asks for; None for one trained without abilities.
         receipt: Everything that was decided by.
         choice: The choice of the chat protocol as the endpoint gave it, tool calls included; None where there is none.
-        usage: Tokens of the answer: prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, where known.
+        usage: Tokens of the answer; None for a repeated or an empty one.
         finish_reason: "stop", "length", "tool_calls" …, when reported.
         model: The model the endpoint says it served.
         router_version: Which router decided.
@@ -76,7 +77,7 @@ class MoEResult:
     abilities: tuple[str, ...] | None
     receipt: Receipt
     choice: Mapping[str, Any] | None = None
-    usage: Any = None
+    usage: TokenUsage | None = None
     finish_reason: str | None = None
     model: str | None = None
     router_version: str = ""

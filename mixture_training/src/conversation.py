@@ -14,7 +14,9 @@ names 96.7 % of the single instructions right), follow-ups were named right in 9
 message alone, and 86 % with the assistant's turns; new questions in 93 %, and 58 % where the window is always filled.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from dataset_build import OWN_KEYS, ChatCall, ConfigError, count_tokens, text_of
@@ -59,6 +61,29 @@ def as_call(
     for number, message in enumerate(content):
         _check(message, number)
     return ChatCall(tuple(content), options)
+
+
+def read_conversation(file: Path) -> ChatCall:
+    """Return the conversation in a JSON file: a list of messages, or a request of the chat protocol.
+
+    Of a request, `model`, `n` and how it is to be streamed are left out.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no conversation.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise ConfigError(f"Cannot read {file}: {problem.strerror or problem}.") from None
+    except (ValueError, RecursionError) as problem:
+        raise ConfigError(f"{file} is no JSON ({problem}); expected a list of messages.") from None
+    options: dict[str, Any] = {}
+    if isinstance(content, dict):
+        options = {key: value for key, value in content.items() if key not in OWN_KEYS}
+        content = content.get("messages")
+    if not isinstance(content, list):
+        raise ConfigError(f'{file} holds no messages; expected [{{"role": "user", "content": "…"}}].')
+    return as_call(content, options)
 
 
 def routing_text(call: ChatCall, *, window: int = WINDOW) -> str:

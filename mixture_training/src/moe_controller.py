@@ -300,7 +300,7 @@ class MoEController:
         decision = self.feedback_store.decision(decision_id)
         return Receipt.from_json(decision.receipt, decision.features)
 
-    def update_models(self, kind: Literal["quick", "full"] = "full", *, canary: float | None = None) -> "UpdateReport":
+    def update_models(self, kind: Literal["quick", "full"] = "quick", *, canary: float | None = None) -> "UpdateReport":
         """Learn from the feedback so far; a router that is not worse is saved as a new version and used from now on.
 
         Args:

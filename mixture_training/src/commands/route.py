@@ -1,6 +1,7 @@
 """Say which expert an instruction should go to and why, or route every row of a dataset into a table.
 
 moe route --router runs/router "What is 17% of 2,340?"
+moe route --router runs/router --messages conversation.json
 moe route --router runs/router --dataset runs/dataset --split test --output choices.parquet
 """
 
@@ -20,6 +21,7 @@ _FORMATS = (".parquet", ".csv", ".jsonl")
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("text", nargs="?", help="the instruction")
+    parser.add_argument("--messages", type=Path, metavar="F", help="a JSON file of chat messages, or a whole request")
     parser.add_argument("--router", required=True, metavar="R", help="a router folder")
     parser.add_argument("--dataset", metavar="D", help="route the rows of a built folder, a file, or hf:org/name")
     parser.add_argument(
@@ -38,8 +40,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Route a text or a dataset."""
-    if (args.text is None) == (args.dataset is None):
-        raise ConfigError("Give either an instruction or --dataset, and not both.")
+    if sum(given is not None for given in (args.text, args.messages, args.dataset)) != 1:
+        raise ConfigError("Give either an instruction or --dataset (or --messages), and only one of them.")
     if args.text is not None and not args.text.strip():
         raise ConfigError("The instruction is empty; give a text.")
     if args.dataset is not None and args.output is None:
@@ -54,7 +56,12 @@ def _route_text(args: argparse.Namespace) -> int:
     from mixture_training.src.model_recommender import Recommender
 
     recommender = Recommender(Router.load(args.router), policy=args.policy, heed_guard=args.guard)
-    recommendation = recommender.recommend([args.text])[0]
+    text = args.text
+    if args.messages is not None:
+        from mixture_training.src.conversation import read_conversation, routing_text
+
+        text = routing_text(read_conversation(args.messages))
+    recommendation = recommender.recommend([text])[0]
     if args.json:
         print(json.dumps(_as_json(recommendation), indent=2, ensure_ascii=False))
     else:
