@@ -4,9 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from dataset_build import Answer, ConfigError, DataError, EchoExpert, Expert, ExpertError, ExpertUnavailableError
+from dataset_build import (
+    Answer,
+    ChatPiece,
+    ConfigError,
+    DataError,
+    EchoExpert,
+    Expert,
+    ExpertError,
+    ExpertRefusedError,
+    ExpertUnavailableError,
+)
 from mixture_training import MoEController, MoEResult
 from mixture_training.src.artifacts import Router
+from mixture_training.src.receipt import Receipt
 
 SUM, POEM = "please compute 2 and 40", "write a poem about the sea"
 
@@ -69,7 +80,9 @@ def test_every_decision_is_remembered_and_may_be_judged(moe):
     feedback = moe.record_feedback(result.id, score=1.0, comment="right")
     assert feedback.score == 1.0
     stored = moe.feedback_store.decision(result.id)
-    assert (stored.instruction, stored.expert, stored.response) == (SUM, "adder", "42")
+    assert (stored.instruction, stored.expert, stored.response) == (None, "adder", None)
+    assert stored.features is not None
+    assert stored.propensities == {"adder": 1.0, "poet": 0.0}
     with pytest.raises(ConfigError, match="No decision 'other'"):
         moe.record_feedback("other", score=1.0)
 
@@ -130,7 +143,7 @@ def test_a_batch_keeps_its_order_and_a_failure_its_place(router_folder, pool):
     class Moody(Expert):
         async def answer(self, instruction):
             if "3" in instruction.text:
-                raise ExpertUnavailableError("no threes", expert=self.name, retry_after_s=500.0)
+                raise ExpertRefusedError("no threes", expert=self.name)
             return Answer(instruction.text)
 
     with MoEController.load(router_folder, experts=[Moody("adder"), Moody("poet")]) as moe:
@@ -173,15 +186,125 @@ def test_a_router_without_a_folder_needs_a_place_for_feedback(router_folder, poo
             moe.update_models()
 
 
-def test_update_models_uses_the_new_version_from_then_on(moe):
-    before = moe.router
+def test_update_models_learns_as_asked_and_uses_the_new_version_from_then_on(moe, monkeypatch):
+    asked = []
+
+    def update_router(folder, store, *, kind, canary):
+        asked.append((kind, canary))
+        router = Router.load(folder)
+        router.data = {**router.data, "version": 2}
+        router.save(folder, overwrite=True)
+        return "report"
+
+    monkeypatch.setattr("mixture_training.src.updating.update_router", update_router)
+    before = moe.process_instruction(SUM)
+    assert moe.update_models("full") == "report"
+    assert asked == [("full", None)]
+    after = moe.process_instruction(SUM)
+    assert (before.router_version[:2], after.router_version[:2]) == ("1-", "2-")
+    assert after.response == "42"
+
+
+def test_feedback_that_was_given_is_learned_from_without_any_text(moe):
     for number in range(30):
         result = moe.process_instruction(f"add {number} and 7 please")
-        moe.record_feedback(result.id, 1.0)
+        moe.record_feedback(result.id, 1.0, user="ann")
     report = moe.update_models()
-    assert report.promoted, report.reason
-    assert moe.router is not before
-    assert moe.process_instruction(SUM).response == "42"
+    assert (report.kind, report.judgements) == ("quick", 30)
+
+
+def test_texts_are_kept_only_where_they_are_to_be(router_folder, pool):
+    with MoEController.load(router_folder, experts=pool, keep_texts=True) as moe:
+        result = moe.process_instruction(SUM)
+        stored = moe.feedback_store.decision(result.id)
+        assert (stored.instruction, stored.response) == (SUM, "42")
+        moe.record_feedback(result.id, correction="forty-two")
+        assert moe.feedback_store.feedback(result.id)[0].correction == "forty-two"
+
+
+def test_a_judgement_is_one_of_three(moe):
+    better, worse = moe.process_instruction(SUM), moe.process_instruction(SUM)
+    assert moe.record_feedback(better.id, preference=worse.id).preferred_to == worse.id
+    assert moe.record_feedback(worse.id, correction="43").correction is None  # texts are not kept
+    for wrong in ({}, {"score": 1.0, "preference": worse.id}):
+        with pytest.raises(ConfigError, match="Give one of score, preference and correction"):
+            moe.record_feedback(better.id, **wrong)
+
+
+def test_a_stream_tells_what_was_decided_then_the_pieces_then_the_result(moe):
+    first, *pieces, last = moe.stream(SUM)
+    assert isinstance(first, Receipt)
+    assert "".join(event.piece.text for event in pieces) == "42"
+    assert (last.response, last.id) == ("42", first.id)
+    assert moe.feedback_store.decision(last.id).expert == "adder"
+
+
+def test_who_stops_reading_a_stream_leaves_a_cancelled_decision(router_folder, pool):
+    class Slow(Expert):
+        async def stream_chat(self, call):
+            for number in range(1000):
+                yield ChatPiece({"content": f"{number} "})
+                await asyncio.sleep(0.01)
+
+        async def answer(self, instruction):
+            return Answer("never")
+
+    with MoEController.load(router_folder, experts=[Slow("adder"), pool[1]]) as moe:
+        events = moe.stream(SUM)
+        receipt, piece = next(events), next(events)
+        assert piece.piece.text == "0 "
+        events.close()
+        stored = moe.feedback_store.decision(receipt.id)
+        assert (stored.outcome, stored.expert) == ("cancelled", None)
+        assert [attempt.expert for attempt in stored.attempts] == ["adder"]
+
+
+def test_a_stream_of_another_event_loop_and_an_error_in_it(router_folder, moe):
+    async def collect(controller):
+        return [event async for event in controller.astream(SUM)]
+
+    assert asyncio.run(collect(moe))[-1].response == "42"
+    with MoEController.load(router_folder, experts=[Down("adder"), Down("poet")]) as down:
+        with pytest.raises(ExpertUnavailableError, match="every expert failed"):
+            asyncio.run(collect(down))
+        with pytest.raises(ExpertUnavailableError, match="every expert failed"):
+            list(down.stream(SUM))
+
+
+def test_messages_are_taken_wherever_a_text_is(moe):
+    talk = [{"role": "system", "content": "You are kind."}, {"role": "user", "content": SUM}]
+    assert moe.process_instruction(talk).expert == "adder"
+    assert moe.recommend(talk).expert == "adder"
+    assert [result.response for result in moe.process_batch([talk, SUM])] == ["42", "42"]
+    with pytest.raises(ConfigError, match="Message 0 has the role 'me'"):
+        moe.process_instruction([{"role": "me", "content": SUM}])
+
+
+def test_one_expert_may_be_named(moe):
+    result = moe.process_instruction(SUM, expert="poet")
+    assert (result.expert, result.policy) == ("poet", "expert")
+    assert [attempt.expert for attempt in result.attempts] == ["poet"]
+    with pytest.raises(ConfigError, match="There is no expert 'poets'. Did you mean 'poet'"):
+        moe.process_instruction(SUM, expert="poets")
+
+
+def test_a_decision_is_explained_and_comes_out_the_same_again(moe):
+    result = moe.process_instruction(SUM)
+    receipt = moe.explain(result.id)
+    assert receipt == result.receipt
+    assert receipt.recompute().agrees
+    assert receipt.replay(moe.router, SUM).agrees
+    assert receipt.nearest(moe.router)[0].category == "sums"
+
+
+def test_an_answer_may_be_given_again_where_a_cache_is_asked_for(router_folder, pool):
+    with MoEController.load(router_folder, experts=pool, cache=True) as moe:
+        first = moe.process_instruction(SUM, options={"temperature": 0})
+        again = moe.process_instruction(SUM, options={"temperature": 0})
+        assert (again.response, again.cost, again.is_cached) == ("42", 0.0, True)
+        assert again.receipt.cached_from == first.id
+        assert moe.feedback_store.decision(again.id).attempts == ()
+        assert not moe.process_instruction(SUM).is_cached
 
 
 def test_no_router_and_a_newer_router_are_told_apart(tmp_path):
