@@ -295,40 +295,54 @@ class ExpertCall:
 
     async def _ask_for_pieces(self) -> AsyncGenerator[ChatPiece | Response | ExpertError, None]:
         """Yield pieces from the first token on, then what came of them."""
-        assert isinstance(self._asked, ChatCall)
-        expert = self._expert
         early: list[ChatPiece] = []
-        stream: AsyncIterator[ChatPiece | Answer] = expert.stream_chat(self._asked)
-        result: Response | ExpertError | None = None
+        result: Response | ExpertError
         try:
-            while result is None:
-                async with asyncio.timeout(self._timeout_s):
-                    item = await anext(stream)
-                if not isinstance(item, ChatPiece):
-                    latency_s = time.perf_counter() - self._started
-                    result = answered(expert, self._asked, item, latency_s)
-                    if self.first_token_s is None:  # an answer without any token, or that came in no pieces
-                        for piece in early or [ChatPiece({"role": "assistant", "content": item.text}, "stop")]:
-                            yield piece
-                    result = replace(result, first_token_s=self.first_token_s)
-                elif self.first_token_s is None and not item.is_token and len(early) < MOST_EARLY_PIECES:
-                    early.append(item)
-                else:
-                    if self.first_token_s is None:
-                        self.first_token_s = time.perf_counter() - self._started
-                        for piece in early:
-                            yield piece
+            async with aclosing(self._received()) as received:
+                async for item in received:
+                    if not isinstance(item, ChatPiece):
+                        break
+                    if self.first_token_s is None and not item.is_token and len(early) < MOST_EARLY_PIECES:
+                        early.append(item)
+                        continue
+                    for piece in self._begun(early):
+                        yield piece
                     self._pieces.append(item)
                     yield item
-        except StopAsyncIteration:
-            result = ExpertCrashedError("its stream ended without an Answer", expert=expert.name)
+            assert not isinstance(item, ChatPiece)
+            result = answered(self._expert, self._asked, item, time.perf_counter() - self._started)
+            result = replace(result, first_token_s=self.first_token_s)
+            if self.first_token_s is None:  # an answer without any token, or that came in no pieces
+                for piece in early:
+                    yield piece
+                if result.text:
+                    yield ChatPiece({"content": result.text}, result.finish_reason or "stop")
         except (Exception, SystemExit, KeyboardInterrupt) as failure:
             result = self._problem(failure)
+        self.latency_s = time.perf_counter() - self._started
+        yield result
+
+    def _begun(self, early: list[ChatPiece]) -> list[ChatPiece]:
+        """Return, at the first token, the pieces that came before it."""
+        if self.first_token_s is not None:
+            return []
+        self.first_token_s = time.perf_counter() - self._started
+        return early
+
+    async def _received(self) -> AsyncGenerator[ChatPiece | Answer, None]:
+        """Yield what the expert yields, each in its time; the last is an `Answer`."""
+        assert isinstance(self._asked, ChatCall)
+        stream: AsyncIterator[ChatPiece | Answer] = self._expert.stream_chat(self._asked)
+        try:
+            while True:
+                async with asyncio.timeout(self._timeout_s):
+                    item = await anext(stream)
+                yield item
+        except StopAsyncIteration:
+            raise ExpertCrashedError("its stream ended without an Answer", expert=self._expert.name) from None
         finally:
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
-        self.latency_s = time.perf_counter() - self._started
-        yield result
 
     def _problem(self, failure: BaseException) -> ExpertError:
         """Return whatever went wrong as an error of the tree."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dataset_build import Answer, ConfigError, ExpertError, Instruction, MissingDependencyError
+from dataset_build import Answer, ChatCall, ConfigError, ExpertError, Instruction, MissingDependencyError
 from dataset_build.src.config import ExpertConfig
 from dataset_build.src.experts.litellm_sdk import LiteLLMExpert
 from dataset_build.src.model_loader import load_expert
@@ -182,3 +182,70 @@ def test_the_list_of_prices_is_not_fetched_from_the_network(monkeypatch: pytest.
     with pytest.raises(MissingDependencyError):
         LiteLLMExpert("e", "openai/m")
     assert not Fake().prices_from_network
+
+
+CHUNKS: list[dict[str, Any]] = [
+    {"model": "claude-served", "choices": [{"index": 0, "delta": {"role": "assistant", "content": "1 "}}]},
+    {"choices": [{"index": 0, "delta": {"content": "+ 1"}, "finish_reason": "stop"}]},
+    {"choices": [], "usage": REPLY["usage"]},
+]
+
+
+def streaming(fake: Fake, chunks: list[Any]) -> None:
+    """Have the package return a stream."""
+
+    async def acompletion(**arguments: Any) -> Any:
+        fake.calls.append(arguments)
+
+        async def stream() -> Any:
+            for chunk in chunks:
+                if isinstance(chunk, Exception):
+                    raise chunk
+                yield SimpleNamespace(model_dump=lambda chunk=chunk: chunk)
+
+        return stream()
+
+    fake.acompletion = acompletion  # type: ignore[method-assign]
+
+
+async def pieces_of(call: ChatCall) -> tuple[str, Any]:
+    text, expert = "", LiteLLMExpert("claude", "anthropic/claude-x", api_key_env="TEST_KEY", system_prompt="Be short.")
+    try:
+        async for item in expert.stream_chat(call):
+            if isinstance(item, Answer):
+                return text, item
+            text += item.text
+    except ExpertError as problem:
+        return text, problem
+    return text, None
+
+
+def test_a_conversation_is_passed_on_but_for_what_would_send_it_elsewhere(litellm: Fake):
+    options = {"tools": [{"a": 1}], "temperature": 0.5, "max_completion_tokens": 5, "seed": None}
+    hostile = {"api_base": "http://evil", "base_url": "http://evil", "api_key": "x", "custom_llm_provider": "y"}
+    messages = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": [{"type": "text"}]})
+    expert = LiteLLMExpert("claude", "anthropic/claude-x", system_prompt="Be short.")
+    answer = asyncio.run(expert.chat(ChatCall(messages, {**options, **hostile, "mock_response": "z"})))
+    (sent,) = litellm.calls
+    assert sent["messages"] == list(messages)
+    assert (sent["tools"], sent["temperature"], sent["max_tokens"], sent["seed"]) == ([{"a": 1}], 0.5, 5, None)
+    assert not {*hostile, "mock_response", "max_completion_tokens"} & sent.keys()
+    assert answer.choice == {**REPLY["choices"][0]}
+    assert (answer.text, answer.cached_tokens, answer.model) == ("2", 3, "claude-served")
+    assert expert.capabilities.tools
+
+
+def test_a_conversation_is_streamed_with_its_usage_last(litellm: Fake):
+    streaming(litellm, CHUNKS)
+    text, answer = asyncio.run(pieces_of(ChatCall.of("What is 1 + 1?")))
+    assert (text, answer.text, answer.prompt_tokens, answer.finish_reason) == ("1 + 1", "1 + 1", 11, "stop")
+    assert (litellm.calls[0]["stream"], litellm.calls[0]["messages"][0]["content"]) == (True, "Be short.")
+
+
+def test_a_stream_of_the_package_that_fails_is_an_error_without_the_key(litellm: Fake):
+    streaming(litellm, [CHUNKS[0], error("APIConnectionError")])
+    text, problem = asyncio.run(pieces_of(ChatCall.of("hi")))
+    assert (text, problem.kind, problem.may_be_billed) == ("1 ", "connection", True)
+    assert KEY not in "".join(traceback.format_exception(problem))
+    streaming(litellm, CHUNKS[:1])
+    assert asyncio.run(pieces_of(ChatCall.of("hi")))[1].kind == "invalid_response"

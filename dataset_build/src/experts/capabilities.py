@@ -64,7 +64,7 @@ class Needs:
         """
         if call.is_plain and isinstance(call.messages[0].get("content"), str):
             return cls(tokens=prompt_tokens(call) + answer_tokens)
-        kinds = {part.get("type") for message in call.messages for part in _parts(message)}
+        kinds = {_kind(part) for message in call.messages for part in _parts(message)}
         options = call.options
         form = options.get("response_format")
         modalities = options.get("modalities")
@@ -120,6 +120,11 @@ def _parts(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [part for part in content if isinstance(part, Mapping)] if isinstance(content, list | tuple) else []
 
 
+def _kind(part: Mapping[str, Any]) -> str:
+    kind = part.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def _texts(call: ChatCall) -> Iterator[str]:
     """Yield every text that is read, keys and values of what is no plain text included."""
     for message in call.messages:
@@ -127,7 +132,7 @@ def _texts(call: ChatCall) -> Iterator[str]:
         if isinstance(content, str):
             yield content
         for part in _parts(message):
-            if part.get("type") not in _IMAGES | _SOUNDS:
+            if _kind(part) not in _IMAGES | _SOUNDS:
                 yield from _leaves(part)
         for key in ("tool_calls", "function_call", "name", "refusal"):
             yield from _leaves(message.get(key))
@@ -135,11 +140,11 @@ def _texts(call: ChatCall) -> Iterator[str]:
         yield from _leaves(call.options.get(key))
 
 
-def _media(call: ChatCall) -> Iterator[tuple[object, int]]:
+def _media(call: ChatCall) -> Iterator[tuple[str, int]]:
     """Yield kind and size in characters of every image and sound."""
     for message in call.messages:
         for part in _parts(message):
-            kind = part.get("type")
+            kind = _kind(part)
             if kind in _IMAGES | _SOUNDS:
                 yield kind, sum(map(len, _leaves(part)))
 

@@ -139,6 +139,14 @@ class _Parts(list[str]):
     """The pieces of one text."""
 
 
+class _Fields(dict[str, Any]):
+    """The fields of a part of a message."""
+
+
+class _Calls(dict[int, _Fields]):
+    """The calls of tools, by their number."""
+
+
 def _merge(into: dict[str, Any], delta: Mapping[str, Any], depth: int = 0) -> None:
     """Add a delta to what came before."""
     for key, value in delta.items():
@@ -148,13 +156,13 @@ def _merge(into: dict[str, Any], delta: Mapping[str, Any], depth: int = 0) -> No
             parts.append(value)
             into[key] = parts
         elif isinstance(value, list) and key == "tool_calls":
-            calls = before if isinstance(before, dict) else {}
+            calls = before if isinstance(before, _Calls) else _Calls()
             for number, call in enumerate(value):
                 if isinstance(call, dict):
-                    _merge(calls.setdefault(_index(call, number), {}), call, depth + 1)
+                    _merge(calls.setdefault(_index(call, number), _Fields()), call, depth + 1)
             into[key] = calls
         elif isinstance(value, dict) and key in _NESTED and depth < 3:
-            fields = before if isinstance(before, dict) else {}
+            fields = before if isinstance(before, _Fields) else _Fields()
             _merge(fields, value, depth + 1)
             into[key] = fields
         elif isinstance(value, list) and isinstance(before, list):
@@ -169,13 +177,13 @@ def _whole(message: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in message.items():
         if isinstance(value, _Parts):
             whole[key] = "".join(value)
-        elif key == "tool_calls" and isinstance(value, dict):
+        elif isinstance(value, _Calls):
             whole[key] = [
                 {name: one for name, one in _whole(call).items() if name != "index"}
                 for _, call in sorted(value.items())
             ]
         else:
-            whole[key] = _whole(value) if isinstance(value, dict) and key in _NESTED else value
+            whole[key] = _whole(value) if isinstance(value, _Fields) else value
     return whole
 
 
