@@ -10,7 +10,7 @@ One process is one endpoint, so it can be killed and started again on the same p
 An answer is `pieces` words, each of them the tag of the request (`<<7f3a…>>` in its last message, "w" where it has
 none) and its number; streams send each word as an event. A request with `tools` whose last message is the user's gets
 a call of the first tool, one in JSON mode gets a JSON object, `/embeddings` gets vectors of three numbers, and a GET
-gets a list of models.
+gets a list of models. What is no request gets status 400.
 
 `mode` says what happens instead:
 
@@ -183,7 +183,10 @@ class _Connection(asyncio.Protocol):
         elif mode == "garbage":
             transport.write(_whole(_GARBAGE[state.modes["garbage"] % len(_GARBAGE)]))
         else:
-            parts = _reply(path, body, state.settings)
+            try:
+                parts = _reply(path, body, state.settings)
+            except (ValueError, TypeError, LookupError, AttributeError):
+                parts = [_whole(b'{"error": {"message": "no such request", "code": null}}', b"400 Bad Request")]
             if mode == "cut":
                 transport.write(b"".join(parts)[: sum(map(len, parts)) // 2])
                 asyncio.get_running_loop().call_later(0.005, transport.abort)

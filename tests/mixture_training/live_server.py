@@ -63,6 +63,15 @@ class LiveServer:
     def log(self) -> str:
         return self.server.log.read_text(errors="replace")
 
+    @contextmanager
+    def without_problems(self) -> Iterator[None]:
+        """Raise at the end where the server met something that nobody foresaw."""
+        before = len(self.log())
+        yield
+        new = self.log()[before:]
+        assert '"event": "problem"' not in new, new[-1500:]
+        assert "Traceback" not in new, new[-1500:]
+
     def ask(self, method: str, path: str, body: object = None, *, key: str | None = "", **headers: str) -> Answer:
         """Send one request; `body` is bytes or something for JSON, `key` None sends none, "" the server's own."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()

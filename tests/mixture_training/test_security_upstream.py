@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.mixture_training.live_server import LiveServer, live_server
+from tests.mixture_training.live_server import Answer, LiveServer, live_server
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +49,7 @@ def trap():
         thread.join(5.0)
 
 
+CHAT = {"model": "moe", "messages": [{"role": "user", "content": "hello"}]}
 OK = "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n"
 
 
@@ -120,6 +121,7 @@ def delta(text: object) -> str:
 
 END = 'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
 STREAMS = {
+    "half a surrogate": events(delta("SIXSIX").replace("SIXSIX", "\\ud800"), END),
     "nothing": "",
     "no event": events(),
     "comments only": events(": keep-alive\n\n" * 100),
@@ -147,7 +149,7 @@ STREAMS = {
 }
 
 
-def ask_badly(server: LiveServer, raw: str, *, stream: bool, name: str = "small"):
+def ask_badly(server: LiveServer, raw: str, *, stream: bool, name: str = "small") -> Answer:
     expert = server.experts[name]
     expert.change(mode="raw", raw=raw)
     try:
@@ -157,18 +159,17 @@ def ask_badly(server: LiveServer, raw: str, *, stream: bool, name: str = "small"
         server.wait_for(lambda: server.chat(model=name).status == 200)
 
 
-def check(server: LiveServer, answer) -> None:
+def check(answer: Answer) -> None:
     assert answer.status in (200, 400, 502, 504), answer.body[:300]
     assert not {"x-evil", "set-cookie", "access-control-allow-origin"} & {name.lower() for name in answer.headers}
     assert b"SECRET-OF-THE-ENDPOINT" not in answer.body
-    assert "problem" not in server.log(), server.log()[-1500:]
-    assert "Traceback" not in server.log()
 
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_an_expert_may_answer_anything(server: LiveServer, name):
-    answer = ask_badly(server, WHOLE[name], stream=False)
-    check(server, answer)
+    with server.without_problems():
+        answer = ask_badly(server, WHOLE[name], stream=False)
+    check(answer)
     if answer.status == 200:
         usage = answer.json["usage"]
         assert all(isinstance(usage[part], int) and usage[part] >= 0 for part in ("prompt_tokens", "completion_tokens"))
@@ -178,8 +179,9 @@ def test_an_expert_may_answer_anything(server: LiveServer, name):
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_an_expert_may_stream_anything(server: LiveServer, name):
-    answer = ask_badly(server, STREAMS[name], stream=True)
-    check(server, answer)
+    with server.without_problems():
+        answer = ask_badly(server, STREAMS[name], stream=True)
+    check(answer)
     if answer.status == 200:
         sent = [line for line in answer.body.decode().split("\n\n") if line]
         assert all(line.startswith("data: ") for line in sent), sent[:3]
@@ -217,7 +219,7 @@ FIELDS += ("extra_query", "headers", "custom_llm_provider", "fallbacks", "mock_r
 def test_no_field_says_where_or_how_to_call(server: LiveServer, field):
     with trap() as (url, came):
         for value in (url, {"X-Evil": "1"}, [{"model": "x", "api_base": url}]):
-            answer = server.chat(**{field: value})
+            answer = server.ask("POST", "/v1/chat/completions", {**CHAT, field: value})
             assert answer.status == 400
             assert answer.error["param"] == field
         assert came == []

@@ -1,6 +1,7 @@
 """What may come over the wire: heads and bodies that are malformed, huge, slow, or never come."""
 
 import json
+import os
 import socket
 import time
 from contextlib import ExitStack
@@ -18,6 +19,18 @@ def server(tmp_path_factory):
     limits = ("--head_timeout_s", "1", "--body_timeout_s", "1", "--write_timeout_s", "1", "--max_connections", "400")
     with live_server(tmp_path_factory.mktemp("wire"), *limits) as running:
         yield running
+
+
+@pytest.fixture(scope="module", params=["orjson", "json"])
+def either(request, tmp_path_factory):
+    """A server that reads JSON by orjson, or, where that is not installed, by the standard library."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "json":
+            (folder / "orjson.py").write_text("raise ImportError('as if it were not installed')")
+            patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        with live_server(folder) as running:
+            yield running
 
 
 def status_of(answer: bytes) -> int:
@@ -83,13 +96,13 @@ BODIES: dict[str, tuple[bytes, bool]] = {
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route"])
 @pytest.mark.parametrize("name", BODIES)
-def test_a_malformed_body_is_the_clients_fault(server: LiveServer, name, path):
+def test_a_malformed_body_is_the_clients_fault(either: LiveServer, name, path):
     body, may_pass = BODIES[name]
-    answer = server.ask("POST", path, body)
+    with either.without_problems():
+        answer = either.ask("POST", path, body)
     assert answer.status in ((200, 400) if may_pass else (400, 404)), answer.body[:300]
     if answer.status != 200:
         assert answer.error["type"] in ("invalid_request_error", "not_found_error")
-    assert "problem" not in server.log(), server.log()[-1500:]
 
 
 @pytest.mark.parametrize("name", ["nothing", "half", "deep", "NaN", "no UTF-8", "half a surrogate", "null"])
@@ -134,14 +147,14 @@ HEADS = {
 @pytest.mark.parametrize("name", HEADS)
 def test_a_malformed_head_is_refused_and_nothing_behind_it_is_read_as_a_request(server: LiveServer, name):
     smuggled = b"GET /v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
-    answer = server.raw(HEADS[name] + smuggled, wait_s=3.0)
+    with server.without_problems():
+        answer = server.raw(HEADS[name] + smuggled, wait_s=3.0)
     assert not status_of(answer) >= 500, answer[:300]
     if status_of(answer) == 400:
-        assert answer.count(b"HTTP/1.1 ") == 1, "after a head that cannot be read nothing is certain any more"
+        assert answer.count(b"HTTP/1.") == 1, "after a head that cannot be read nothing is certain any more"
         assert b'"error"' in answer
     assert b"Traceback" not in answer
     assert server.ask("GET", "/healthz").status == 200
-    assert "Traceback" not in server.log()
 
 
 @pytest.mark.parametrize(
