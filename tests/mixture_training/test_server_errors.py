@@ -34,6 +34,7 @@ def server(tmp_path_factory):
         ({"messages": [{"role": "user"}]}, "messages[0].content", "invalid_value"),
         ({"messages": [{"role": "user", "content": 4}]}, "messages[0].content", "invalid_value"),
         ({"messages": [{"role": "user", "content": ["a"]}]}, "messages[0].content", "invalid_value"),
+        ({"messages": [{"role": "user", "content": [{"type": ["a"]}]}]}, "messages[0].content", "invalid_value"),
         ({"messages": USER * 6}, "messages", "too_many_messages"),
         ({"messages": [{"role": "user", "content": "word " * 5000}]}, "messages", "context_length_exceeded"),
         ({"model": None}, "model", "invalid_value"),

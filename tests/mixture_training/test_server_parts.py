@@ -49,6 +49,12 @@ def test_what_json_has_no_word_for_becomes_null(number):
         assert json.loads(write({"a": [number]})) == {"a": [number if finite else None]}
 
 
+@pytest.mark.parametrize(("value", "written"), [("a\ud800", b'"a?"'), (2**70, b"1180591620717411303424")])
+def test_whatever_an_expert_says_can_be_written(value, written):
+    for write in (json_bytes._write, json_bytes.write_json):
+        assert write({"a": value}) == b'{"a":' + written + b"}"
+
+
 @given(st.binary(max_size=30))
 def test_reading_anything_gives_a_value_or_a_value_error(data):
     for read in (json_bytes._read, json_bytes.read_json):

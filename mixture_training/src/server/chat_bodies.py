@@ -139,7 +139,7 @@ def _read(body: Mapping[str, Any], messages: tuple[dict[str, Any], ...], size: i
         if value is None:
             continue
         known = _TYPES.get(name)
-        if known is not None and (not isinstance(value, known[0]) or isinstance(value, bool)):
+        if known is not None and not _is_one_of(value, known[0]):
             raise _wrong(name, known[1])
         if name not in _OWN:
             options[name] = value
@@ -161,6 +161,12 @@ def _read(body: Mapping[str, Any], messages: tuple[dict[str, Any], ...], size: i
         user=body.get("user"),
         session=body.get("prompt_cache_key"),
     )
+
+
+def _is_one_of(value: object, types: tuple[type, ...]) -> bool:
+    if isinstance(value, float) and value.is_integer() and int in types:  # 1.0 is a whole number in JSON
+        return True
+    return isinstance(value, types) and not isinstance(value, bool)
 
 
 def _check_options(body: Mapping[str, Any], options: Mapping[str, Any], config: ServeConfig) -> None:
@@ -201,9 +207,13 @@ def _check_message(message: object, index: int) -> int:
         if role != "assistant":
             raise _wrong(f"messages[{index}].content", "a text or a list of parts")
         return 0
-    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-        raise _wrong(f"messages[{index}].content", "a text or a list of parts")
+    if not isinstance(content, list) or not all(_is_part(part) for part in content):
+        raise _wrong(f"messages[{index}].content", "a text or a list of parts, objects with a 'type'")
     return sum(len(part["text"]) for part in content if isinstance(part.get("text"), str))
+
+
+def _is_part(part: object) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("type", "text"), str)
 
 
 def _check_tokens(call: ChatCall, most: int) -> None:

@@ -57,6 +57,8 @@ class Embeddings:
             raise ApiError(400, f"{name!r} is not taken from a request.", param=name, code="unsupported_parameter")
         if not isinstance(body.get("input"), str | list) or not body["input"]:
             raise ApiError(400, "'input' must be a text or a list that is not empty.", param="input")
+        if not isinstance(body.get("model", ""), str):
+            raise ApiError(400, "'model' must be a text.", param="model")
         exchange.services.access.settle(exchange.services.access.admit(exchange.key, 0.0))
         if self._session is None:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())

@@ -27,7 +27,7 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401 - whatever the client sent
 
 
 def write_json(value: object) -> bytes:
-    """Return `value` as compact JSON in UTF-8; NaN and infinity become null."""
+    """Return `value` as compact JSON in UTF-8; NaN and infinity become null, halves of surrogate pairs `?`."""
     return _codec()[1](value)
 
 
@@ -37,7 +37,14 @@ def _codec() -> tuple[_Reader, _Writer]:
         import orjson
     except ImportError:
         return _read, _write
-    return orjson.loads, lambda value: orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
+
+    def write(value: object) -> bytes:
+        try:
+            return orjson.dumps(value, default=_plain)
+        except TypeError:  # half of a surrogate pair, or a number of more than 64 bits: an expert may answer anything
+            return _write(value)
+
+    return orjson.loads, write
 
 
 def _read(data: bytes) -> Any:  # noqa: ANN401

@@ -50,7 +50,8 @@ def openapi() -> Schema:
             "/metrics": {
                 "get": {
                     "operationId": "metrics",
-                    "summary": "What is counted, for Prometheus.",
+                    "summary": "What is counted, for Prometheus; without a key on loopback only.",
+                    "security": [{}, {"key": []}],
                     "responses": {
                         "200": {"description": "The text format.", "content": {"text/plain": {"schema": _TEXT}}},
                         **_errors(401, 403),
@@ -75,19 +76,13 @@ def openapi() -> Schema:
 def _chat(name: str, request: Schema, kind: str) -> Schema:
     whole = _ref("Answer")
     described = _post(name, "Answer; `stream` gives it piece by piece.", request, whole)
-    described["parameters"] = [
-        {
-            "name": TIMEOUT_HEADER,
-            "in": "header",
-            "description": "Seconds the request may take, where less than the server's own limit.",
-            "schema": {"type": "number", "minimum": LEAST_TIMEOUT_S, "maximum": 86_400},
-        },
-        {"name": "x-moe-session", "in": "header", "description": "Ties turns together.", "schema": _token()},
-        {"name": "x-moe-user", "in": "header", "description": "Whose it is; stored hashed.", "schema": _token()},
-    ]
+    described["description"] = (
+        f"Headers: `{TIMEOUT_HEADER}`, seconds the request may take, from {LEAST_TIMEOUT_S:g} to the server's own "
+        "limit; `x-moe-session` ties turns together; `x-moe-user` says whose request it is. Both are stored hashed."
+    )
     answer = described["responses"]["200"]
     answer["description"] = f"A {kind}, or its chunks as server-sent events."
-    answer["content"]["text/event-stream"] = {"schema": _TEXT}
+    answer["content"]["text/event-stream"] = {}
     answer["headers"] = {
         header: {"$ref": f"#/components/headers/{part}"}
         for header, part in (
@@ -188,7 +183,8 @@ def _options() -> Schema:
 
 
 def _message() -> Schema:
-    content = {"anyOf": [_TEXT, {"type": "array", "items": _OBJECT}]}
+    part = {"type": "object", "properties": {"type": _TEXT}}
+    content = {"anyOf": [_TEXT, {"type": "array", "items": part}]}
     others = sorted(ROLES - {"assistant"})
     return {
         "anyOf": [
@@ -291,10 +287,6 @@ def _or_null(schema: Schema) -> Schema:
 
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _token() -> Schema:
-    return {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": "^[A-Za-z0-9._-]+$"}
 
 
 def _header(description: str) -> Schema:
