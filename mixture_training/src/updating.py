@@ -84,7 +84,7 @@ class UpdateReport:
         traffic: Method -> what it estimates of new − old on logged traffic.
         findings: What was noticed about the feedback: floods, users whose influence was capped.
         drift: How recent instructions differ from the training data; None where nothing tells.
-        trial: What became of a canary that was on trial before; None where none was.
+        trial: What became of a version that was on trial or watched; None where nothing did.
         seconds: What it took.
     """
 
@@ -122,7 +122,8 @@ def update_router(
 ) -> UpdateReport:
     """Learn from the feedback, and put the new version in place, or on trial, when the gate opens.
 
-    A canary that is on trial is looked after first; while it goes on, nothing new is learned. The version that is
+    A version that is on trial or watched is looked after first; while a trial goes on, and where it ends, nothing new
+    is learned. The version that is
     replaced is kept in `<folder>.versions/<number>`; `versions.rollback` undoes the update.
 
     Args:
@@ -144,8 +145,12 @@ def update_router(
     started = time.perf_counter()
     with only_one(folder):
         trial = judge_canary(folder, store)
-        report = _update(folder, Router.load(folder), store, kind, canary)
-        return replace(report, kind=kind, trial=trial, seconds=time.perf_counter() - started)
+        router = Router.load(folder)
+        if trial is None:
+            report = _update(folder, router, store, kind, canary)
+        else:
+            report = UpdateReport(" is in use now." in trial, trial, number_in(router.data), 0, 0, 0, trial=trial)
+        return replace(report, kind=kind, seconds=time.perf_counter() - started)
 
 
 def _update(folder: Path, router: Router, store: FeedbackStore, kind: Kind, canary: float | None) -> UpdateReport:

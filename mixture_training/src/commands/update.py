@@ -43,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(asdict(report), indent=2, default=str))
         return 0
-    if report.trial is not None:
-        print(report.trial)
     print(report.reason)
+    if report.trial is not None:
+        return 0
     print(
         f"{report.judgements} judgements: {report.learned_from} responses learned from, {report.held_out} held out; "
         f"version {report.version} is in use, {report.changed:.1%} of the validation choices changed."
