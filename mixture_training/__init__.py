@@ -3,14 +3,24 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mixture_training.src.moe_controller import MoEController, MoEResult
+    from mixture_training.src.asking import MoEResult
+    from mixture_training.src.bandit import Explorer
+    from mixture_training.src.execution import Piece, Resumed
+    from mixture_training.src.moe_controller import MoEController
+    from mixture_training.src.receipt import Receipt
+    from mixture_training.src.response_cache import ResponseCache
 
 _HOME = {
+    "Explorer": "mixture_training.src.bandit",
     "MoEController": "mixture_training.src.moe_controller",
-    "MoEResult": "mixture_training.src.moe_controller",
+    "MoEResult": "mixture_training.src.asking",
+    "Piece": "mixture_training.src.execution",
+    "Receipt": "mixture_training.src.receipt",
+    "ResponseCache": "mixture_training.src.response_cache",
+    "Resumed": "mixture_training.src.execution",
 }
 
-__all__ = ["MoEController", "MoEResult"]
+__all__ = ["Explorer", "MoEController", "MoEResult", "Piece", "Receipt", "ResponseCache", "Resumed"]
 
 
 if not TYPE_CHECKING:

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dataset_build import ConfigError, Expert, Needs, missing, nearest
+from dataset_build import ChatCall, ConfigError, Expert, Needs, missing, nearest, text_of
 from mixture_training.src.affinity import Affinity, stays
 from mixture_training.src.asking import Ask
 from mixture_training.src.conversation import routing_text
 from mixture_training.src.decisions import new_id, now
 from mixture_training.src.model_recommender import explain, explain_guard, usd
 from mixture_training.src.receipt import BY_NAME, Candidate, Receipt, candidates_of
-from mixture_training.src.routed import Routed, route_text
+from mixture_training.src.routed import Routed, route_text, with_context
 
 if TYPE_CHECKING:
     from mixture_training.src.bandit import Exploration, Explorer
@@ -27,6 +27,8 @@ REMEMBERED = 512
 INLINE_S = 1e-3
 #: Tokens that an answer is given room for in an expert's context, where the request does not bound it.
 ANSWER_TOKENS = 256
+#: Characters of a token, about, in what is sent besides the text that was routed.
+_CHARACTERS = 4
 #: What is told of an expert without a capability: what it cannot do, and how to say that it can.
 _LACKS = {
     "tools": "cannot use tools",
@@ -94,7 +96,7 @@ class Decider:
                 routed = self._route(active, ask.policy, text)
             else:
                 routed = await asyncio.to_thread(self._route, active, ask.policy, text)
-        return Plan(ask, text, self._receipt(ask, active, routed), started)
+        return Plan(ask, text, self._receipt(ask, active, routed, text), started)
 
     def decide(self, ask: Ask, active: "ActiveRouter") -> Receipt:
         """Return what is decided.
@@ -106,7 +108,7 @@ class Decider:
             return self._by_name(ask, active)
         text = routing_text(ask.call)
         routed = self._remembered(active, ask.policy, text) or self._route(active, ask.policy, text)
-        return self._receipt(ask, active, routed)
+        return self._receipt(ask, active, routed, text)
 
     def _remembered(self, active: "ActiveRouter", policy: str | None, text: str) -> Routed | None:
         key = (active.version, policy, text)
@@ -130,7 +132,9 @@ class Decider:
                 self._routed.popitem(last=False)
         return routed
 
-    def _receipt(self, ask: Ask, active: "ActiveRouter", routed: Routed) -> Receipt:
+    def _receipt(self, ask: Ask, active: "ActiveRouter", routed: Routed, text: str) -> Receipt:
+        context = 0 if ask.call.is_plain else max(_characters(ask.call) - len(text), 0) // _CHARACTERS
+        routed = with_context(routed, active.router, context)
         excluded = self._excluded(ask, routed.experts)
         free = [place for place in routed.order if routed.experts[place] not in excluded]
         if not free:
@@ -166,6 +170,7 @@ class Decider:
             novelty=routed.novelty,
             is_guarded=routed.is_guarded,
             is_canary=active.is_canary,
+            context_tokens=context,
             session_expert=session_expert,
             session_saving=saving,
             is_explored=explored is not None and explored.explored,
@@ -181,7 +186,16 @@ class Decider:
 
         allowed = np.zeros(len(routed.experts), dtype=bool)
         allowed[free] = True
-        return explorer.explore(routed.table, 0, allowed, np.random.default_rng(int(decision, 16)))
+        deviations = routed.table.deviations
+        return explorer.choose(
+            np.array(routed.scores if routed.mean_scores is None else routed.mean_scores),
+            np.array(routed.costs),
+            np.zeros(len(routed.experts)) if deviations is None else deviations[0],
+            routed.rule,
+            allowed,
+            np.random.default_rng(int(decision, 16)),
+            ranking=np.array(routed.order),
+        )
 
     def _by_name(self, ask: Ask, active: "ActiveRouter") -> Receipt:
         """Return the receipt of a request that names its expert: no routing, and what is known of it on average."""
@@ -241,6 +255,11 @@ class Decider:
             ):
                 return None
         return Needs.of(call, ANSWER_TOKENS)
+
+
+def _characters(call: ChatCall) -> int:
+    """Return how many characters of text a conversation has."""
+    return sum(len(text_of(message.get("content"))) for message in call.messages)
 
 
 def nobody_left(excluded: Mapping[str, str]) -> ConfigError:

@@ -9,7 +9,7 @@ import numpy as np
 from dataset_build import DataError
 from mixture_training.src.affinity import stays
 from mixture_training.src.policy import parse_policy
-from mixture_training.src.routed import Routed, route_text
+from mixture_training.src.routed import Routed, route_text, with_context
 
 if TYPE_CHECKING:
     from mixture_training.src.artifacts import Router
@@ -98,6 +98,7 @@ class Receipt:
         novelty: How far it is from training, above 1 for a novel one; None where nothing tells.
         is_guarded: Whether the experts' means were ranked by.
         is_canary: Whether a version on trial decided.
+        context_tokens: Tokens of the conversation, about, besides the text that was routed; the costs count them.
         session_expert: Who answered the session's last turn; None without one.
         session_saving: USD that staying with that expert saves.
         is_explored: Whether the explorer chose.
@@ -121,6 +122,7 @@ class Receipt:
     novelty: float | None = None
     is_guarded: bool = False
     is_canary: bool = False
+    context_tokens: int = 0
     session_expert: str | None = None
     session_saving: float = 0.0
     is_explored: bool = False
@@ -202,6 +204,7 @@ class Receipt:
             "next_best": None if following is None else following.expert,
             "next_best_score": None if following is None else following.expected_score,
             "next_best_cost": None if following is None else self.cost_of(following),
+            "context_tokens": self.context_tokens,
             "session_expert": self.session_expert,
             "session_saving": self.session_saving,
             "is_explored": self.is_explored,
@@ -257,6 +260,7 @@ class Receipt:
         if self.policy == BY_NAME:
             return Replay(self.chosen, True)
         routed = route_text(Recommender(router, policy=self.policy), router, text)
+        routed = with_context(routed, router, self.context_tokens)
         excluded = {one.expert: one.excluded for one in self.options if one.excluded is not None}
         again = replace(
             self,

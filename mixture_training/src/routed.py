@@ -1,7 +1,7 @@
 """One instruction's row of a routing table, as plain values: what a decision is made of, cheap to keep."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,6 +111,26 @@ def route_text(recommender: "Recommender", router: "Router", text: str, policy: 
         features=features,
         features_hash=features_hash,
     )
+
+
+def with_context(routed: Routed, router: "Router", tokens: int) -> Routed:
+    """Return the row of a conversation of which more is sent than was routed: experts read that too, at their prices.
+
+    Args:
+        routed: The row of the text that was routed.
+        router: Whose experts' prices hold.
+        tokens: How many more tokens there are, about.
+    """
+    more = [card.price.prompt_per_million * tokens / 1e6 for card in router.experts]
+    if tokens <= 0 or not any(more):
+        return routed
+    costs = [cost + extra for cost, extra in zip(routed.costs, more, strict=True)]
+    means = routed.mean_costs
+    if means is not None:
+        means = [cost + extra for cost, extra in zip(means, more, strict=True)]
+    scores = routed.scores if routed.mean_scores is None else routed.mean_scores
+    order = routed.rule.rank(np.array([scores]), np.array([costs if means is None else means]))[0].tolist()
+    return replace(routed, costs=costs, mean_costs=means, order=order)
 
 
 def hash_of(features: bytes) -> str:
