@@ -204,22 +204,24 @@ def _reply(path: bytes, body: bytes, settings: dict[str, Any]) -> list[bytes]:
         given = request["input"] if isinstance(request["input"], list) else [request["input"]]
         vectors = [{"object": "embedding", "index": i, "embedding": [0.1, 0.2, 0.3]} for i in range(len(given))]
         usage = {"prompt_tokens": len(given), "total_tokens": len(given)}
-        reply = {"object": "list", "model": request["model"], "data": vectors, "usage": usage}
+        reply = {"object": "list", "model": request.get("model", ""), "data": vectors, "usage": usage}
         return [_whole(json.dumps(reply).encode())]
     message: dict[str, Any] = {"role": "assistant", "content": "".join(words)}
     finish = "stop"
     if request.get("tools") and request["messages"][-1]["role"] == "user":
-        function = {"name": request["tools"][0]["function"]["name"], "arguments": json.dumps({"city": tag})}
+        tool = request["tools"][0].get("function")
+        name = tool.get("name", "f") if isinstance(tool, dict) else "f"
+        function = {"name": name, "arguments": json.dumps({"city": tag})}
         calls = [{"id": f"call_{tag}", "type": "function", "function": function}]
         message, finish = {"role": "assistant", "content": None, "tool_calls": calls}, "tool_calls"
-    elif (request.get("response_format") or {}).get("type") in ("json_object", "json_schema"):
+    elif str((request.get("response_format") or {}).get("type")).startswith("json"):
         words = ['{"answer": ', f'"{tag}"', "}"]
         message["content"] = "".join(words)
     prompt, completion = len(body) // 4, len(words)
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     if not request.get("stream"):
         choice = {"index": 0, "message": message, "finish_reason": finish}
-        reply = {"id": f"chatcmpl-{tag}", "object": "chat.completion", "created": 1, "model": request["model"]}
+        reply = {"id": f"chatcmpl-{tag}", "object": "chat.completion", "created": 1, "model": request.get("model", "")}
         return [_whole(json.dumps({**reply, "choices": [choice], "usage": usage}).encode())]
     if "tool_calls" in message:
         deltas: list[dict[str, Any]] = [{"tool_calls": [{"index": 0, **message["tool_calls"][0]}]}]
@@ -231,7 +233,7 @@ def _reply(path: bytes, body: bytes, settings: dict[str, Any]) -> list[bytes]:
 def _events(
     request: dict[str, Any], name: str, deltas: list[dict[str, Any]], finish: str, usage: dict[str, int]
 ) -> list[bytes]:
-    base = {"id": name, "object": "chat.completion.chunk", "created": 1, "model": request["model"]}
+    base = {"id": name, "object": "chat.completion.chunk", "created": 1, "model": request.get("model", "")}
     deltas[0] = {"role": "assistant", **deltas[0]}
     choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
     events: list[dict[str, Any]] = [{**base, "choices": [choice]} for choice in choices]
