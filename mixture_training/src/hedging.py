@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from mixture_training.src.trial import Trial
+from mixture_training.src.trial import CANCELLED, Trial
 
 #: Observations below which an expert's 95th percentile is not known, and that it is taken over.
 LEAST_OBSERVATIONS, WINDOW = 20, 256
@@ -21,7 +21,7 @@ CANCEL_GRACE_S = 0.1
 
 
 class Latencies:
-    """What an expert's answers took lately."""
+    """What an expert's answers took lately; of those that nobody waited for, how long they were waited for."""
 
     def __init__(self) -> None:
         self._seconds: deque[float] = deque(maxlen=WINDOW)
@@ -36,6 +36,11 @@ class Latencies:
             ordered = sorted(self._seconds)
             self._p95 = ordered[math.ceil(0.95 * len(ordered)) - 1]
             self._unseen = 0
+
+    def note_unfinished(self, seconds: float) -> None:
+        """Take note of an answer that had not come after so long; left out, the late ones would seem never to be."""
+        if self._p95 is None or seconds > self._p95:
+            self.note(seconds)
 
     @property
     def p95_s(self) -> float | None:
@@ -111,3 +116,4 @@ async def _end(running: dict[asyncio.Task[None], Trial]) -> None:
         await asyncio.wait(running, timeout=CANCEL_GRACE_S)
     for trial in running.values():
         await trial.close()
+        trial.error = trial.error or CANCELLED  # it had an answer too, at the same moment

@@ -88,6 +88,7 @@ class Journey:
         self._is_streamed = is_streamed
         self._clock = asyncio.get_running_loop().time
         self._started = time.perf_counter()
+        self._ended_s: float | None = None
         self._total_s = total_timeout_s
         self._deadline = self._clock() + total_timeout_s
         self._trials: list[Trial] = []
@@ -98,7 +99,10 @@ class Journey:
 
     async def whole(self) -> Execution:
         """Return what came of it, the answer as a whole."""
-        winner = await self._first()
+        try:
+            winner = await self._first()
+        finally:
+            self._ended_s = time.perf_counter() - self._started
         if winner is not None:
             self._speakers.append(winner)
         return self.execution()
@@ -108,27 +112,36 @@ class Journey:
 
         Whoever closes the generator ends every call that is under way; `execution` then tells what there was.
         """
-        while (trial := await self._first()) is not None:
-            before = self._speakers[-1] if self._speakers else None
-            self._speakers.append(trial)
-            try:
-                if before is not None:
-                    yield Resumed(trial.expert.name, before.expert.name)
-                async with aclosing(trial.pieces()) as pieces:
-                    async for piece in pieces:
-                        yield Piece(trial.expert.name, piece)
-            finally:
-                await trial.close()
-            if trial.error is None or not self._can_continue():
-                break
-            written = {"role": "assistant", "content": self._written()}
-            messages = (*self._asked.messages, written, {"role": "user", "content": GO_ON})
-            self._call = ChatCall(messages, self._asked.options)
+        try:
+            while (trial := await self._first()) is not None:
+                async with aclosing(self._spoken(trial)) as spoken:
+                    async for event in spoken:
+                        yield event
+                if trial.error is None or not self._can_continue():
+                    break
+                written = {"role": "assistant", "content": self._written()}
+                messages = (*self._asked.messages, written, {"role": "user", "content": GO_ON})
+                self._call = ChatCall(messages, self._asked.options)
+        finally:
+            self._ended_s = time.perf_counter() - self._started
         yield Ended(self.execution())
+
+    async def _spoken(self, trial: Trial) -> AsyncGenerator[Piece | Resumed, None]:
+        """Yield what an expert says that has begun to answer, or to go on."""
+        before = self._speakers[-1] if self._speakers else None
+        self._speakers.append(trial)
+        try:
+            if before is not None:
+                yield Resumed(trial.expert.name, before.expert.name)
+            async with aclosing(trial.pieces()) as pieces:
+                async for piece in pieces:
+                    yield Piece(trial.expert.name, piece)
+        finally:
+            await trial.close()
 
     def execution(self) -> Execution:
         """Return what came of it so far."""
-        latency_s = time.perf_counter() - self._started
+        latency_s = time.perf_counter() - self._started if self._ended_s is None else self._ended_s
         attempts = tuple(trial.as_attempt() for trial in self._trials)
         if self._speakers:
             return self._of(self._speakers[-1], attempts, latency_s)
@@ -231,14 +244,16 @@ class Journey:
         if isinstance(expert, ToolExpert) and expert.name not in self._pool.warm:
             self._pool.warm.add(expert.name)
             await trial.warm_up()
-        if self._is_streamed:
-            await trial.open()
-            seconds = trial.first_token_s
-        else:
-            await trial.run()
-            seconds = trial.latency_s
-        if trial.error is None and seconds is not None:
-            self._pool.latencies[expert.name, self._is_streamed].note(seconds)
+        latencies = self._pool.latencies[expert.name, self._is_streamed]
+        try:
+            await (trial.open() if self._is_streamed else trial.run())
+        except asyncio.CancelledError:
+            latencies.note_unfinished(trial.latency_s)
+            raise
+        if trial.error is None:
+            latencies.note(trial.first_token_s or trial.latency_s)
+        elif trial.error.startswith("timeout:"):
+            latencies.note_unfinished(trial.latency_s)
 
     async def _wins(self, trial: Trial) -> bool:
         """Return whether a trial that has been attempted is the answer."""

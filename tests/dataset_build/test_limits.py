@@ -549,3 +549,44 @@ def test_whatever_is_cancelled_fails_or_ends_no_turn_is_lost_and_no_limit_is_pas
             endpoint.leave(await endpoint.enter(), None)
 
     run(work())
+
+
+def test_how_long_a_turn_would_take_is_known_from_what_calls_took():
+    now = [0.0]
+    endpoint = Endpoint("x", most=1, clock=lambda: now[0])
+
+    async def work() -> None:
+        assert endpoint.expected_wait_s == 0.0
+        epoch = await endpoint.enter()
+        assert (endpoint.in_flight, endpoint.waiting) == (1, 0)
+        assert endpoint.expected_wait_s == 0.0  # nothing is known yet
+        endpoint.leave(epoch, None, took_s=2.0)
+        assert endpoint.expected_wait_s == 0.0  # there is room
+        epoch = await endpoint.enter()
+        assert endpoint.expected_wait_s == pytest.approx(2.0)
+        waiting = asyncio.create_task(endpoint.enter())
+        await asyncio.sleep(0)
+        assert (endpoint.in_flight, endpoint.waiting) == (1, 1)
+        assert endpoint.expected_wait_s == pytest.approx(4.0)
+        endpoint.leave(epoch, None, took_s=2.0)
+        endpoint.leave(await waiting, None, took_s=2.0)
+        assert (endpoint.in_flight, endpoint.waiting, endpoint.expected_wait_s) == (0, 0, 0.0)
+
+    asyncio.run(work())
+
+
+def test_a_rate_that_is_used_up_is_part_of_the_wait():
+    now = [0.0]
+    endpoint = Endpoint("x", most=9, limits=Limits(requests_per_minute=60), clock=lambda: now[0])
+
+    async def work() -> None:
+        endpoint.leave(await endpoint.enter(), None)
+        assert endpoint.expected_wait_s == pytest.approx(0.0)
+        endpoint._requests.book(3.0)
+        assert endpoint.expected_wait_s == pytest.approx(3.0)
+        now[0] = 2.0
+        assert endpoint.expected_wait_s == pytest.approx(1.0)
+        now[0] = 60.0
+        assert endpoint.expected_wait_s == 0.0
+
+    asyncio.run(work())

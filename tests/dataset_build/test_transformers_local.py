@@ -1,11 +1,14 @@
 import asyncio
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dataset_build import (
     Answer,
+    ChatCall,
     ConfigError,
     ExpertCrashedError,
     ExpertRefusedError,
@@ -17,6 +20,7 @@ from dataset_build import (
 )
 from dataset_build.src.experts.local_model import load_model
 from dataset_build.src.experts.model_place import find_model
+from dataset_build.src.experts.model_text import ModelText
 from dataset_build.src.experts.transformers_local import TransformersLocalExpert
 from tests.tiny_models import PAIRS
 
@@ -236,3 +240,36 @@ def test_an_empty_batch_has_no_answers_and_closing_lets_go(tiny_llama_dir: Path)
     expert.answer_batch(QUESTIONS[:1])
     asyncio.run(expert.aclose())
     assert expert._loaded is None
+
+
+def test_a_conversation_goes_through_the_chat_template(llama: TransformersLocalExpert, tiny_llama_dir: Path):
+    question, right = PAIRS[0]
+    answer = asyncio.run(llama.chat(ChatCall.of(question)))
+    assert answer.text == right
+    assert answer == replace(
+        llama.answer_batch([Instruction.create(question)])[0], latency_s=answer.latency_s, cost=answer.cost
+    )
+    cut = asyncio.run(llama.chat(ChatCall(({"role": "user", "content": question},), {"max_tokens": 1, "x": 1})))
+    assert (cut.completion_tokens, cut.finish_reason) == (1, "length")
+    model = ModelText(find_model(str(tiny_llama_dir), None), template_options={}, local_files_only=True)
+    turns = ({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"})
+    text = model.conversation(turns, "Be short.")
+    assert text.index("Be short.") < text.index("a") < text.index("b") < text.index("c")
+    system = ({"role": "developer", "content": [{"type": "text", "text": "Be kind."}]}, *turns)
+    assert "Be short." not in model.conversation(system, "Be short.")
+    assert "Be kind." in model.conversation(system, "Be short.")
+    estimate = llama.estimate_chat(ChatCall(turns, {"max_tokens": 3}))
+    assert (estimate.prompt_tokens, estimate.most_completion_tokens) == (
+        len(model.encode([model.conversation(turns, None)])[0]),
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": -1}, {"top_p": 2}, {"temperature": True}, {"stop": [1]}, {"stop": 5}]
+)
+def test_an_option_that_a_model_cannot_be_asked_for_is_refused(llama: TransformersLocalExpert, options: Any):
+    with pytest.raises(ExpertRefusedError) as caught:
+        asyncio.run(llama.chat(ChatCall(({"role": "user", "content": "hi"},), options)))
+    assert caught.value.kind == "bad_request"
+    assert next(iter(options)) in caught.value.message

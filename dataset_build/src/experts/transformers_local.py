@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
@@ -228,12 +229,14 @@ class TransformersLocalExpert(BatchExpert):
         """Return the same for a conversation."""
         most_completion = asked_bound(call.options) or self._writing.max_new_tokens
         text = self._text()
-        if text is None:
-            system = count_tokens(self._system_prompt or ""), most_tokens(self._system_prompt or "")
-            plain = super().estimate_chat(call)
-            return CallEstimate(plain.prompt_tokens + system[0], plain.most_prompt_tokens + system[1], most_completion)
-        (tokens,) = text.encode([text.conversation(call.messages, self._system_prompt)])
-        return CallEstimate(len(tokens), len(tokens), most_completion)
+        if text is not None:
+            with suppress(Exception):  # what its template does not take is said when it is asked
+                (tokens,) = text.encode([text.conversation(call.messages, self._system_prompt)])
+                return CallEstimate(len(tokens), len(tokens), most_completion)
+        plain, system = super().estimate_chat(call), self._system_prompt or ""
+        return CallEstimate(
+            plain.prompt_tokens + count_tokens(system), plain.most_prompt_tokens + most_tokens(system), most_completion
+        )
 
     def check(self) -> None:
         """Find out whether this machine has the device that was asked for.
