@@ -23,6 +23,7 @@ from mixture_training.src.storing.rows import clean, from_row, to_row
 
 if TYPE_CHECKING:
     from mixture_training.src.storing.counting import Traffic
+    from mixture_training.src.storing.reading import Brief
 
 logger = logging.getLogger(__name__)
 
@@ -258,6 +259,13 @@ class FeedbackStore:
         with self._database.reading() as connection:
             return [from_row(row) for row in connection.execute(query)]
 
+    def brief(self, limit: int, *, since: datetime | str | None = None, key_id: str | None = None) -> "list[Brief]":
+        """Return the newest decisions in brief, newest first; `key_id` leaves only those of one key."""
+        from mixture_training.src.storing.reading import brief
+
+        with self._database.reading() as connection:
+            return brief(connection, limit, _stamp(since), key_id)
+
     def feedback(self, decision_id: str | None = None) -> list[Feedback]:
         """Return all feedback, oldest first, or that of one decision."""
         from mixture_training.src.storing.reading import feedback_of
@@ -343,13 +351,17 @@ class FeedbackStore:
     def forget_before(self, moment: datetime | str) -> int:
         """Delete the decisions made before `moment` with their judgements; return how many decisions there were.
 
-        Hourly counts and what keys have spent stay. The bytes are overwritten; `compact` makes the file smaller too.
+        Hourly counts and what keys have spent stay. The bytes are overwritten; `compact` makes the file smaller too,
+        for which nobody can write to it meanwhile.
         """
         from mixture_training.src.storing.forgetting import forget_before
 
         stamp = _stamp(moment)
         assert stamp is not None
-        return forget_before(self._database, stamp)
+        count = forget_before(self._database, stamp)
+        if count:
+            self._database.compact(shrink=False)
+        return count
 
     def compact(self) -> bool:
         """Give the space of deleted rows back; return whether it was done, which readers of SQLite can delay."""

@@ -107,6 +107,13 @@ def test_what_is_forgotten_leaves_no_byte_in_the_file(tmp_path):
         assert b"features-of-bob" in found
 
 
+def test_what_is_too_old_leaves_no_byte_either(tmp_path):
+    with FeedbackStore(tmp_path / "f.sqlite3") as store:
+        fill(store)
+        store.forget_before("2100-01-01")
+        assert [text for text in SECRETS if text.encode() in everything(tmp_path)] == []
+
+
 def everything(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 

@@ -38,6 +38,13 @@ def read_all(processes):
     return said, threads
 
 
+def wait_for(is_so, within_s=60):
+    until = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("outage", [None, "stop", "kill"])
 def test_two_processes_lose_nothing_and_count_nothing_twice(postgres, tmp_path, outage):
@@ -50,8 +57,7 @@ def test_two_processes_lose_nothing_and_count_nothing_twice(postgres, tmp_path, 
     said, threads = read_all(processes)
     if outage is not None:
         for _ in range(2):
-            while sum(map(len, said)) < 20:
-                time.sleep(0.01)
+            wait_for(lambda: min(map(len, said)) >= 10)  # opening a store needs its database
             getattr(postgres, outage)()
             time.sleep(0.3)
             postgres.start()
@@ -80,8 +86,7 @@ def test_processes_killed_in_the_middle_of_writing_charge_every_decision_once(po
     for pause_s in (0.3, 0.05, 0.1):
         processes = [start(url, folder, key.id, 0) for _ in range(2)]
         said, threads = read_all(processes)
-        while min(map(len, said)) < 50:
-            time.sleep(0.01)
+        wait_for(lambda said=said: min(map(len, said)) >= 50)
         time.sleep(pause_s)
         for process, thread in zip(processes, threads, strict=True):
             process.kill()

@@ -1,5 +1,6 @@
 """The database of a store: SQLite in a file, or PostgreSQL by URL, with errors that say what to do."""
 
+import logging
 import os
 import threading
 import time
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine, Table
     from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.exc import DBAPIError
+
+logger = logging.getLogger(__name__)
 
 #: Seconds a write waits for that of another process.
 _BUSY_S = 30.0
@@ -175,7 +178,7 @@ class Database:
         from sqlalchemy.exc import TimeoutError as NoConnectionError
 
         if self._is_closed:
-            raise ConfigError(f"The feedback store {self.place} is closed; open another.")
+            raise self._closed()
         try:
             yield
         except DBAPIError as problem:
@@ -190,6 +193,9 @@ class Database:
             raise StoreUnavailableError(
                 f"The feedback store {self.place} is not available now: all connections are busy. Try again later."
             ) from None
+
+    def _closed(self) -> ConfigError:
+        return ConfigError(f"The feedback store {self.place} is closed; open another.")
 
     def _why(self, problem: "DBAPIError") -> str:
         """Return the first line of what the driver says: neither statement nor values, and never the password."""
@@ -209,39 +215,46 @@ class Database:
 
         return sqlite.insert(table)
 
-    def compact(self) -> bool:
-        """Give the space of deleted rows back; in SQLite their bytes leave the file and its log as well.
+    def compact(self, *, shrink: bool = True) -> bool:
+        """Let the bytes of deleted rows leave SQLite's file and its log; PostgreSQL may use their space again.
+
+        Args:
+            shrink: Whether the file is written anew, shorter, which nobody can write to meanwhile. The bytes are
+                overwritten in it all the same.
 
         Returns:
             Whether it was done: another process that reads all the time can keep SQLite's log from being cut.
         """
+        if self._is_closed:
+            raise self._closed()
+        if self.path is not None:
+            return self._compact_sqlite(shrink)
         with self._translated(), self._engine.connect() as connection:
-            if self.path is None:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.exec_driver_sql("VACUUM decisions, feedback")
-                return True
-        return self._compact_sqlite()
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.exec_driver_sql("VACUUM decisions, feedback")
+        return True
 
-    def _compact_sqlite(self) -> bool:
+    def _compact_sqlite(self, shrink: bool) -> bool:
         import sqlite3
 
-        assert self.path is not None
         until = time.monotonic() + _COMPACT_S
-        with self._writing:
-            while True:
-                connection = sqlite3.connect(self.path, timeout=1.0, isolation_level=None)
+        while True:
+            with self._writing:
+                connection = sqlite3.connect(str(self.path), timeout=1.0, isolation_level=None)
                 try:
-                    connection.execute("PRAGMA secure_delete=ON")
-                    connection.execute("VACUUM")
+                    if shrink:
+                        connection.execute("PRAGMA secure_delete=ON")
+                        connection.execute("VACUUM")
+                        shrink = False
                     if not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                         return True
-                except sqlite3.OperationalError:
-                    pass
+                except sqlite3.OperationalError as problem:
+                    logger.debug("%s is not compacted yet: %s", self.path, problem)
                 finally:
                     connection.close()
-                if time.monotonic() > until:
-                    return False
-                time.sleep(0.05)
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
 
     def close(self) -> None:
         """Close all connections; the database is not used afterwards."""
