@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: The folder with `index.html` and all it loads.
 STATIC = Path(__file__).parent / "static"
 #: Seconds for which figures are given again, so that many who look cost no more than one.
-LIVE_S, VERSIONS_S = 1.0, 10.0
+LIVE_S, VERSIONS_S, DRIFT_S = 1.0, 10.0, 60.0
 #: How many training instructions like the one decided on are shown.
 NEAREST = 4
 
@@ -36,6 +36,7 @@ def add_page(app: web.Application, services: "Services") -> None:
         ("/v1/page/router", figures.router),
         ("/v1/page/live", figures.live),
         ("/v1/page/versions", figures.versions),
+        ("/v1/page/drift", figures.drift),
         ("/v1/page/nearest/{id}", figures.nearest),
     ):
         app.router.add_get(path, endpoint(services, path, handler))
@@ -65,8 +66,26 @@ class _Figures:
         read = partial(router_figures.version_figures, self._services)
         return reply(await self._recall("versions", None, VERSIONS_S, read))
 
+    async def drift(self, exchange: Exchange) -> web.Response:
+        """Tell how the latest instructions differ from those of training.
+
+        Raises:
+            ApiError: the key has limits.
+        """
+        if not live_figures.sees_all(exchange.key):
+            raise ApiError(
+                403, "Drift is measured over everybody's traffic, for keys without limits.", code="not_allowed"
+            )
+        return reply(await self._recall("drift", None, DRIFT_S, partial(router_figures.drift_figures, self._services)))
+
     async def nearest(self, exchange: Exchange) -> web.Response:
-        """Tell which training instructions are most like the one of a decision of the key's own."""
+        """Tell which training instructions are most like the one of a decision of the key's own.
+
+        Raises:
+            ApiError: the key has limits: whose data the router learned from is not for everybody it serves.
+        """
+        if not live_figures.sees_all(exchange.key):
+            raise ApiError(403, "Training instructions are shown to keys without limits.", code="not_allowed")
         found = await find_decision(exchange, exchange.request.match_info["id"])
         rows = await _read(partial(router_figures.nearest_figures, self._services, found, NEAREST))
         return reply({"nearest": rows})
@@ -76,7 +95,7 @@ class _Figures:
         at, figures = self._known.get((name, key_id), (0.0, None))
         if figures is None or time.monotonic() - at > seconds:
             figures = await _read(read)
-            self._known = {place: one for place, one in self._known.items() if time.monotonic() - one[0] < VERSIONS_S}
+            self._known = {place: one for place, one in self._known.items() if time.monotonic() - one[0] < DRIFT_S}
             self._known[name, key_id] = (time.monotonic(), figures)
         return figures
 

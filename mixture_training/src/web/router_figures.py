@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mixture_training.src.server.access import may_use
 from mixture_training.src.server.model_choice import CHEAP, MOE, QUALITY
 
@@ -19,6 +21,8 @@ _METRICS = (
     "instructions", "policy", "best_single_name", "routed", "best_single", "random", "oracle", "vs_best_single",
     "gap_closed", "ece", "brier", "novel_share", "cost_error", "is_guarded",
 )  # fmt: skip
+#: Decisions whose instructions are held against those of training.
+LATEST = 400
 #: Columns of a trade-off table that are drawn.
 _CURVE = ("weights", "costs", "qualities", "qualities_low", "qualities_high", "kept")
 
@@ -30,7 +34,7 @@ def router_figures(services: "Services", key: "Key | None") -> dict[str, Any]:
     shares = metrics.get("shares") or {}
     tables = assurance.trade_offs
     reachable = set(services.experts)
-    return finite(
+    figures: dict[str, Any] = finite(
         {
             "version": services.router_version,
             "model_type": router.model_type,
@@ -73,6 +77,7 @@ def router_figures(services: "Services", key: "Key | None") -> dict[str, Any]:
             },
         }
     )
+    return figures
 
 
 def version_figures(services: "Services") -> dict[str, Any]:
@@ -90,7 +95,7 @@ def version_figures(services: "Services") -> dict[str, Any]:
     rows = list_versions(folder, services.store.judged())
     state = read_state(folder)
     canary = state.canary
-    return finite(
+    figures: dict[str, Any] = finite(
         {
             "versions": [asdict(row) for row in reversed(rows)],
             "canary": None
@@ -104,6 +109,27 @@ def version_figures(services: "Services") -> dict[str, Any]:
             "watched": None if state.watch is None else state.watch.version,
         }
     )
+    return figures
+
+
+def drift_figures(services: "Services") -> dict[str, Any]:
+    """Return in words how the latest instructions differ from those the router was trained for.
+
+    Raises:
+        DataError: the router keeps no training data.
+        StoreUnavailableError: the database is away.
+    """
+    from mixture_training.src.drift import DriftMonitor
+
+    router = services.router
+    latest = [one for one in services.store.decisions(limit=LATEST, newest_first=True) if one.features is not None]
+    size = max((len(one.features or b"") for one in latest[:1]), default=0)
+    latest = [one for one in reversed(latest) if len(one.features or b"") == size]
+    if not latest:
+        return {"drift": "No instructions with their vectors are kept, so nothing can be compared."}
+    vectors = np.frombuffer(b"".join(one.features or b"" for one in latest), dtype="<f2").reshape(len(latest), -1)
+    drift = DriftMonitor(router).measure(np.nan_to_num(vectors.astype(np.float32)), [one.category for one in latest])
+    return {"drift": str(drift), "is_drifted": drift.is_drifted}
 
 
 def nearest_figures(services: "Services", decision: "Decision", count: int) -> list[dict[str, Any]]:

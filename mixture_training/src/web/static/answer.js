@@ -121,12 +121,18 @@ export function judgeOf(decision) {
     el("details", { class: "inline" }, el("summary", {}, "Correct it"), form)), said);
 }
 
-/** Return whether what was expected came true so far: the tiles under an answer. */
+/** Return whether everybody who was asked declined: tools do where they cannot. */
+export function isDeclined(result) {
+  const calls = result.moe?.attempts ?? [];
+  return calls.length > 0 && calls.every((one) => one.outcome === "declined");
+}
+
+/** Return the figures under an answer. */
 export function outcomeTiles(result) {
   const moe = result.moe;
   const calls = moe?.attempts ?? [];
   return [
-    ["Answered by", result.expert ?? "nobody", fallbackWords(calls)],
+    isDeclined(result) ? ["Answered by", "nobody", "all declined"] : ["Answered by", result.expert ?? "nobody", fallbackWords(calls)],
     ["Cost", moe ? costInWords(moe.cost_usd) : "unknown", moe && calls.length > 1 ? `of all ${calls.length} calls` : "measured"],
     ["Time", duration(result.totalS), result.firstS === null ? null : `first piece after ${duration(result.firstS)}`],
     ["Score expected", moe ? score(moe.expected_score) : "–", moe?.is_cached ? "answer from the cache" : "judge it below"],

@@ -10,11 +10,14 @@ const HEIGHT = 210;
 export const COLOURS = 7;
 const OTHERS = "others";
 
-/** Give each expert its colour: the one with the largest total first. */
+/** What stands in the place of an expert where there was none. */
+export const NOBODY = "nobody answered";
+
+/** Give each expert its colour: the one with the largest total first; nobody has the colour of failure. */
 export function colourOf(totals) {
   const names = Object.entries(totals).sort(([, one], [, other]) => other - one).map(([name]) => name);
   const places = new Map(names.slice(0, COLOURS).map((name, place) => [name, place]));
-  return (name) => places.get(name) ?? "rest";
+  return (name) => (name === NOBODY ? "nobody" : places.get(name) ?? "rest");
 }
 
 /**
@@ -54,7 +57,7 @@ function grouped({ series, colour, ...rest }) {
 }
 
 function order(colour) {
-  return colour === "rest" ? COLOURS : colour;
+  return { rest: COLOURS, nobody: COLOURS + 1 }[colour] ?? colour;
 }
 
 function picture({ steps, series, colour, format = count, title }, width) {

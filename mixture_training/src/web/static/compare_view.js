@@ -1,7 +1,7 @@
 // Several experts' answers side by side, nameless until one is voted for.
 
 import { newEvent, Problem, send } from "/static/api.js";
-import { answerInto, inWords } from "/static/answer.js";
+import { answerInto, inWords, isDeclined } from "/static/answer.js";
 import { el, newId, put } from "/static/dom.js";
 import { costInWords, duration, listed, score } from "/static/format.js";
 import { inputOf } from "/static/try_view.js";
@@ -100,7 +100,8 @@ async function compare(stage, names, receipt, body, own) {
   await Promise.all(entries.map(async (entry) => {
     entry.result = await answerInto(entry.text, { ...body, model: entry.name }, own.signal);
     if (!entry.text.textContent) {
-      entry.text.append(el("span", { class: "soft" }, entry.result.problem ? "It did not answer." : "The answer is empty."));
+      const why = entry.result.problem ? "It did not answer." : isDeclined(entry.result) ? "It declined: it cannot do this." : "The answer is empty.";
+      entry.text.append(el("span", { class: "soft" }, why));
     }
     entry.foot.textContent = entry.result.problem ? "Nothing to vote for here." : "Complete.";
   }));
@@ -130,7 +131,7 @@ function ballot(vote, entries, whole, receipt) {
         for (const [number, body] of judgements().entries()) await send("/v1/feedback", { ...body, event: `${event}-${number}` });
         currentTarget.setAttribute("aria-pressed", "true");
         reveal(entries, receipt);
-        said.textContent = `Recorded: ${name.toLowerCase().replace(/^./, (first) => first.toUpperCase())}. It was ${listed(entries.map((entry) => `${entry.letter} ${entry.name}`))}.`;
+        said.textContent = `Recorded: ${name}. ${listed(entries.map((entry) => `${entry.letter} was ${entry.name}`))}.`;
         entries[0].head.scrollIntoView({ block: "nearest" });
       } catch (problem) {
         if (!(problem instanceof Problem)) throw problem;

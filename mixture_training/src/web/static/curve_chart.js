@@ -39,7 +39,9 @@ function picture(router, width) {
   };
   const best = routed.qualities.indexOf(Math.max(...routed.qualities));
   const curve = routed.costs.map((cost, row) => ({ x: across.at(cost), y: up.at(routed.qualities[row]) }));
-  const labels = placed([...marks].sort((one, other) => other.score - one.score).slice(0, NAMED), [...marks, ...curve], { ...frame, top: 2 });
+  const flat = single.costs.map((cost, row) => ({ x: across.at(cost), y: up.at(single.qualities[row]) }));
+  const taken = [...marks, ...along(curve), ...along(flat)];
+  const labels = placed([...marks].sort((one, other) => other.score - one.score).slice(0, NAMED), taken, { ...frame, top: 2 });
   return svg("svg", { class: "chart", width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-labelledby": title },
     svg("title", { id: title }, `Mean score against mean cost. At its best the router reaches ${score(routed.qualities[best], 3)} for ${costInWords(routed.costs[best])}.`),
     axes.rows(up, frame, (value) => value.toFixed(1)),
@@ -51,4 +53,14 @@ function picture(router, width) {
     marks.map((mark) => svg("g", { class: "mark other" }, svg("circle", { cx: mark.x, cy: mark.y, r: 4 }, svg("title", {}, `${mark.name}: ${score(mark.score)}, ${costInWords(mark.cost)}`)))),
     svg("g", { class: "mark chosen" }, curve.filter((_, row) => row % Math.ceil(curve.length / 24) === 0).map(({ x, y }) => svg("circle", { cx: x, cy: y, r: 2.6 }))),
     svg("g", { class: "labels" }, labels.map(({ text, x, y, anchor }) => svg("text", { x, y, "text-anchor": anchor }, text))));
+}
+
+/** Return places close together along a line, for labels to keep away from. */
+function along(line) {
+  const sorted = [...line].sort((one, other) => one.x - other.x);
+  return sorted.flatMap((from, row) => {
+    const to = sorted[row + 1] ?? from;
+    const steps = Math.max(1, Math.ceil(Math.hypot(to.x - from.x, to.y - from.y) / 8));
+    return Array.from({ length: steps }, (_, step) => ({ x: from.x + ((to.x - from.x) * step) / steps, y: from.y + ((to.y - from.y) * step) / steps }));
+  });
 }

@@ -76,7 +76,7 @@ function picture(receipt, width, readout) {
   const title = newId("chart");
   const order = [...marks].sort((one, other) => rank(receipt, one) - rank(receipt, other));
   const labels = placed(
-    order.slice(0, NAMED).map(({ x, y, option }) => ({ x, y, text: option.expert })),
+    order.slice(0, NAMED).map(({ x, y, option }) => ({ x, y, text: option.expert, isOnLine: option.expert === receipt.chosen })),
     marks,
     { ...frame, top: 2 },
   );

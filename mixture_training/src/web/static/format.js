@@ -2,6 +2,7 @@
 
 export const UNKNOWN = "–";
 const UNITS = [
+  [1e-7, 1e9, "per billion", "billion"],
   [1e-4, 1e6, "per million", "million"],
   [0.1, 1e3, "per thousand", "thousand"],
 ];

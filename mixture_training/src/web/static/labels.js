@@ -24,12 +24,12 @@ export function fitted(text, pixels) {
 /**
  * Return where labels go: `{text, x, y, anchor}` for those that fit, in the order of their importance.
  *
- * `marks` are `{x, y, text}` of the labels wanted, `taken` further places to keep free, `frame` the room there is.
+ * `marks` are `{x, y, text, isOnLine}` of the labels wanted (those on a line go above or below it first), `taken` further places to keep free, `frame` the room there is.
  */
 export function placed(marks, taken, frame) {
   const boxes = taken.map(({ x, y }) => ({ left: x - 5, right: x + 5, top: y - 5, bottom: y + 5 }));
   const found = [];
-  for (const { x, y, text } of marks) {
+  for (const { x, y, text, isOnLine = false } of marks) {
     const shown = fitted(text, Math.max(80, (frame.right - frame.left) * 0.45));
     const width = widthOf(shown);
     const places = [
@@ -40,8 +40,9 @@ export function placed(marks, taken, frame) {
       [x + 6, y + 18, "start"],
       [x - 6, y + 18, "end"],
     ];
+    if (isOnLine) places.unshift([x, y - 16, "middle"], [x, y + 26, "middle"], [x, y - 16, "end"], [x, y + 26, "end"]);
     for (const [left, base, anchor] of places) {
-      const start = anchor === "start" ? left : left - width;
+      const start = left - { start: 0, middle: width / 2, end: width }[anchor];
       const box = { left: start, right: start + width, top: base - FONT, bottom: base + 3 };
       const fits = box.left >= frame.left && box.right <= frame.right && box.top >= frame.top && box.bottom <= frame.bottom;
       if (fits && !boxes.some((other) => overlap(box, other))) {

@@ -2,21 +2,21 @@
 
 import { Problem, read } from "/static/api.js";
 import { inWords } from "/static/answer.js";
-import { colourOf, columnsChart } from "/static/columns_chart.js";
+import { colourOf, columnsChart, NOBODY } from "/static/columns_chart.js";
 import { el, put } from "/static/dom.js";
 import { cost, costInWords, count, duration, many, score, share, unitOf, usd, when } from "/static/format.js";
 import { folded, table, tiles } from "/static/tables.js";
 
 const EVERY_MS = 3000;
 const HOUR_MS = 3600000;
-const NOBODY = "nobody answered";
 
 /** Fill the view. */
 export function liveView(section) {
-  const state = el("p", { class: "soft small", role: "status" });
+  const state = el("p", { class: "soft small" });
+  const trouble = el("div", { role: "status" });
   const pause = el("button", { type: "button", "aria-pressed": "false", click: () => toggle() }, "Pause");
   const body = el("div", {}, el("p", { class: "soft empty card" }, "Reading …"));
-  put(section, el("div", { class: "title-row" }, el("h1", { id: "live-title" }, "Live traffic"), el("div", { class: "row" }, state, pause)), body);
+  put(section, el("div", { class: "title-row" }, el("h1", { id: "live-title" }, "Live traffic"), el("div", { class: "row" }, state, pause)), trouble, body);
   const panels = panelsOf();
   let timer = 0;
   let isPaused = false;
@@ -37,12 +37,11 @@ export function liveView(section) {
       try {
         const figures = await read("/v1/page/live");
         panels.show(figures, body);
+        put(trouble);
         state.textContent = `As of ${when(figures.now, { day: false, seconds: true })}`;
       } catch (problem) {
         if (!(problem instanceof Problem)) throw problem;
-        state.textContent = "";
-        if (!body.contains(panels.node)) put(body, el("p", { class: "notice bad" }, inWords(problem)));
-        else state.textContent = `Not up to date: ${problem.message}`;
+        if (!trouble.textContent) put(trouble, el("p", { class: "notice bad" }, `Not up to date. ${inWords(problem)}`));
       }
     }
     clearTimeout(timer);
@@ -94,34 +93,38 @@ function panelsOf() {
       }
       if (!body.contains(node)) put(body, node);
       put(slots.figures, summary(figures));
-      const recent = recentSeries(figures);
+      const colour = colours(figures);
+      const recent = recentSeries(figures, colour);
       minuteTitle.textContent = figures.recent.is_cut ? `The latest ${count(figures.recent.summary.requests)} requests` : "The last hour";
       minutes.show(recent);
       renew(slots.minuteTable, "As a table", () => minuteTable(recent));
       const isWhole = figures.hours !== null;
       for (const card of [...hourCards, expertsCard, slots.hourTable]) card.hidden = !isWhole;
       if (isWhole) {
-        const byHour = hourSeries(figures);
+        const byHour = hourSeries(figures, colour);
         hours.show(byHour.calls);
         spend.show(byHour.spend);
         renew(slots.hourTable, "The hours as a table", () => hourTable(figures.hours));
-        put(slots.experts, expertsTable(figures));
+        fresh(slots.experts, () => expertsTable(figures));
       }
-      put(slots.latest, latest(figures.latest));
-      put(slots.keys, budgets(figures));
+      fresh(slots.latest, () => latest(figures.latest));
+      fresh(slots.keys, () => budgets(figures));
     },
   };
 }
 
-/** Put a folded table anew, as open and as far scrolled as it was. */
+/** Put what `make` makes into `slot`, as far scrolled as it was; not while somebody is in it by keyboard or pointer. */
+function fresh(slot, make) {
+  if (slot.contains(document.activeElement) || slot.querySelector(":active")) return;
+  const old = slot.querySelector(".scroll");
+  const [left, top] = [old?.scrollLeft ?? 0, old?.scrollTop ?? 0];
+  put(slot, make());
+  slot.querySelector(".scroll")?.scrollTo(left, top);
+}
+
+/** Put a folded table anew, as open as it was. */
 function renew(slot, summary_, make) {
-  const old = slot.querySelector("details");
-  const scrolled = slot.querySelector(".scroll")?.scrollTop ?? 0;
-  if (old?.contains(document.activeElement) && old.open) return;
-  if (old && !old.open && old.querySelector("summary") === document.activeElement) return;
-  put(slot, folded(summary_, make, { isOpen: old?.open ?? false }));
-  const box = slot.querySelector(".scroll");
-  if (box) box.scrollTop = scrolled;
+  fresh(slot, () => folded(summary_, make, { isOpen: slot.querySelector("details")?.open ?? false }));
 }
 
 function summary({ recent: { summary: sum }, scope }) {
@@ -129,7 +132,7 @@ function summary({ recent: { summary: sum }, scope }) {
   const whose = scope === "all" ? "in the last hour" : "of this key, in the last hour";
   return tiles([
     ["Requests", count(sum.requests), whose],
-    ["Spend", usdShort(sum.cost), sum.requests ? `${costInWords(sum.cost / sum.requests)}${sum.cost / sum.requests >= 0.1 ? " each" : " requests"}` : null],
+    ["Spend", usd(sum.cost), sum.requests ? `${costInWords(sum.cost / sum.requests)}${sum.cost / sum.requests >= 0.1 ? " each" : " requests"}` : null],
     ["First choice", part(sum.first), "answered by who was chosen"],
     ["Fallback", part(sum.fallback), "answered by another"],
     ["Failed", part(sum.failed), sum.cancelled ? `and ${share(sum.cancelled / sum.requests)} given up` : "answered by nobody"],
@@ -137,19 +140,28 @@ function summary({ recent: { summary: sum }, scope }) {
   ]);
 }
 
-function usdShort(value) {
-  return value > 0 && value < 1e-3 ? `${Number((value * 1e6).toPrecision(3))} µ$` : usd(value);
+/** Give every expert one colour for all charts: those with most of the calls and of the spend have their own. */
+function colours({ recent, hours }) {
+  const cells = hours ?? Object.entries(recent.requests).filter(([name]) => name).map(([expert, values]) => ({ expert, calls: sumOf(values), cost: sumOf(recent.costs[expert]) }));
+  const [calls, spent] = [sumOf(cells.map((one) => one.calls)) || 1, sumOf(cells.map((one) => one.cost)) || 1];
+  const weights = {};
+  for (const one of cells) weights[one.expert] = (weights[one.expert] ?? 0) + one.calls / calls + one.cost / spent;
+  return colourOf(weights);
 }
 
-function recentSeries({ recent, now }) {
+function sumOf(values) {
+  return values.reduce((sum, value) => sum + value, 0);
+}
+
+function recentSeries({ recent, now }, colour) {
   const end = new Date(now).getTime();
-  const steps = recent.requests ? Array.from({ length: 60 }, (_, step) => {
+  const steps = Array.from({ length: 60 }, (_, step) => {
     const at = new Date(end - (59 - step) * recent.step_s * 1000);
     return step % 15 === 14 || step === 0 ? when(at, { day: false, seconds: recent.step_s < 20 }) : null;
-  }) : [];
+  });
   const series = Object.fromEntries(Object.entries(recent.requests).map(([name, values]) => [name || NOBODY, values]));
-  const totals = Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values.reduce((sum, value) => sum + value, 0)]));
-  return { steps, series, colour: colourOf(totals), totals,
+  const totals = Object.fromEntries(Object.entries(series).map(([name, values]) => [name, sumOf(values)]));
+  return { steps, series, colour, totals,
     title: `Requests over time by who answered, each column ${duration(recent.step_s)}: ${many(recent.summary.requests, "request")} in all.` };
 }
 
@@ -160,7 +172,7 @@ function minuteTable({ totals }) {
 }
 
 /** Return the last 24 hours, or as many more as there was traffic in the last seven days. */
-function hourSeries({ hours, now }) {
+function hourSeries({ hours, now }, colour) {
   const end = Math.floor(new Date(now).getTime() / HOUR_MS);
   const first = Math.min(end - 23, ...hours.map((one) => Math.floor(new Date(one.hour).getTime() / HOUR_MS)));
   const length = end - first + 1;
@@ -176,11 +188,10 @@ function hourSeries({ hours, now }) {
     (calls[one.expert] ??= new Array(length).fill(0))[step] = one.calls;
     (costs[one.expert] ??= new Array(length).fill(0))[step] = one.cost;
   }
-  const total = (series) => Object.fromEntries(Object.entries(series).map(([name, values]) => [name, values.reduce((sum, value) => sum + value, 0)]));
   const spent = Object.fromEntries(Object.entries(costs).filter(([, values]) => values.some((value) => value > 0)));
   return {
-    calls: { steps, series: calls, colour: colourOf(total(calls)), title: `Calls of experts by the hour: ${count(hours.reduce((sum, one) => sum + one.calls, 0))} in all.` },
-    spend: { steps, series: spent, colour: colourOf(total(costs)), format: usdShort, title: `USD by the hour: ${usdShort(hours.reduce((sum, one) => sum + one.cost, 0))} in all.` },
+    calls: { steps, series: calls, colour, title: `Calls of experts by the hour: ${count(sumOf(hours.map((one) => one.calls)))} in all.` },
+    spend: { steps, series: spent, colour, format: usd, title: `USD by the hour: ${usd(sumOf(hours.map((one) => one.cost)))} in all.` },
   };
 }
 
@@ -209,7 +220,7 @@ function expertsTable({ hours, experts }) {
     sums.set(one.expert, sum);
   }
   const rows = [...sums.values()].sort((one, other) => other.calls - one.calls);
-  const all = rows.reduce((sum, one) => sum + one.calls, 0);
+  const all = sumOf(rows.map((one) => one.calls));
   const unit = unitOf(rows.map((one) => one.cost / Math.max(one.calls, 1)));
   return table("Experts, the last seven days", [
     { name: "Expert", kind: "text", of: (one) => one.name },
@@ -217,7 +228,7 @@ function expertsTable({ hours, experts }) {
     { name: "Share", kind: "number", of: (one) => meter(one.calls / all) },
     { name: "Failed", kind: "number", of: (one) => (one.failures ? el("span", { class: "bad-text" }, `${count(one.failures)} (${share(one.failures / one.calls)})`) : "0") },
     { name: `Cost, ${unit.words}`, kind: "number", of: (one) => cost(one.cost / Math.max(one.calls, 1), unit) },
-    { name: "Spend", kind: "number", of: (one) => usdShort(one.cost) },
+    { name: "Spend", kind: "number", of: (one) => usd(one.cost) },
     { name: "Judged", kind: "number", of: (one) => count(one.judgements) },
     { name: "Mean score", kind: "number", of: (one) => (one.judgements ? score(one.scored / one.judgements) : "–") },
     { name: "Circuit", kind: "text", of: (one) => circuit(experts?.[one.name]) },
@@ -256,10 +267,10 @@ function budgets({ keys, scope }) {
   return el("div", {}, scope === "key" ? el("p", { class: "soft small" }, "A key with limits sees its own traffic and spend.") : null,
     el("ul", { class: "budgets" }, keys.map((one) => {
       const name = el("p", { class: "budget-name" }, el("b", {}, one.name), el("span", { class: "soft small" }, ` …${one.hint}${one.is_own ? ", this one" : ""}`));
-      if (one.budget_usd === null) return el("li", {}, name, el("p", { class: "small" }, `${usdShort(one.spent_usd)} spent, no budget`));
+      if (one.budget_usd === null) return el("li", {}, name, el("p", { class: "small" }, `${usd(one.spent_usd)} spent, no budget`));
       const part = one.spent_usd / one.budget_usd;
       return el("li", {}, name,
         el("meter", { min: "0", max: "1", low: "0.75", high: "0.9", optimum: "0", value: String(Math.min(part, 1)), "aria-label": `Spend of ${one.name}` }),
-        el("p", { class: part >= 0.9 ? "small bad-text" : "small" }, `${usdShort(one.spent_usd)} of ${usd(one.budget_usd)} spent (${share(part)})${one.requests_per_minute ? `, at most ${one.requests_per_minute} requests a minute` : ""}`));
+        el("p", { class: part >= 0.9 ? "small bad-text" : "small" }, `${usd(one.spent_usd)} of ${usd(one.budget_usd)} spent (${share(part)})${one.requests_per_minute ? `, at most ${one.requests_per_minute} requests a minute` : ""}`));
     })));
 }

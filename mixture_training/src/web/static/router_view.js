@@ -102,11 +102,28 @@ async function versionsOf() {
       found.canary ? el("p", { class: "notice" }, `Version ${found.canary.version} is on trial with ${share(found.canary.share)} of the traffic since ${when(found.canary.since)}: ${found.canary.text}.`) : null,
       found.watched === null ? null : el("p", { class: "soft small" }, `Version ${found.watched} was promoted not long ago and is watched: shown worse, it is rolled back.`),
       el("ol", { class: "versions" }, found.versions.map(versionRow)),
-      found.drift ? el("p", {}, found.drift) : null);
+      driftOf());
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     return el("p", { class: "notice bad" }, problem.message);
   }
+}
+
+/** Make the button that measures drift, and the place of what it says. */
+function driftOf() {
+  const said = el("p", { class: "small", role: "status" });
+  const button = el("button", { type: "button", click: async () => {
+    button.disabled = true;
+    said.textContent = "Measuring …";
+    try {
+      said.textContent = (await read("/v1/page/drift")).drift;
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      said.textContent = problem.message;
+    }
+    button.disabled = false;
+  } }, "Measure drift");
+  return el("div", { class: "drift" }, el("h2", {}, "Drift"), el("p", { class: "soft small" }, "Whether what is asked lately is still like what the router was trained for."), button, said);
 }
 
 const HOW = { train: "trained", quick: "corrected from feedback", full: "trained again with feedback" };

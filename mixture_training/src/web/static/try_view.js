@@ -1,7 +1,7 @@
 // Try an instruction: the decision as it is typed, its receipt, and the answer as it comes in.
 
 import { Problem, read, send } from "/static/api.js";
-import { answerInto, attemptsOf, inWords, judgeOf, outcomeTiles, showProblem } from "/static/answer.js";
+import { answerInto, attemptsOf, inWords, isDeclined, judgeOf, outcomeTiles, showProblem } from "/static/answer.js";
 import { conversationOf } from "/static/conversation.js";
 import { decisionChart } from "/static/decision_chart.js";
 import { el, newId, put, settled } from "/static/dom.js";
@@ -75,6 +75,7 @@ export function tryView(section, router) {
     const status = el("p", { class: "soft small", role: "status" }, "Asking …");
     const after = el("div");
     put(answer, status, text, after);
+    answer.closest(".card").scrollIntoView({ block: "nearest" });
     ask.disabled = true;
     stop.hidden = false;
     const body = { ...input.body(), model: policy.model() };
@@ -103,8 +104,9 @@ export function tryView(section, router) {
 /** Show what a finished request came to, and the receipt it was really decided by. */
 async function settle(result, status, text, after, decision) {
   const { problem } = result;
-  status.textContent = problem ? "" : `${result.expert} has answered${result.finish === "length" ? ", cut off at its length limit" : ""}.`;
-  if (!text.textContent && !problem) text.append(el("span", { class: "soft" }, "The answer is empty."));
+  status.textContent = problem || isDeclined(result) ? "" : `${result.expert} has answered${result.finish === "length" ? ", cut off at its length limit" : ""}.`;
+  if (isDeclined(result)) text.append(el("span", { class: "soft" }, "Nobody could: every expert that was asked declined."));
+  else if (!text.textContent && !problem) text.append(el("span", { class: "soft" }, "The answer is empty."));
   text.hidden = !text.textContent;
   if (problem) showProblem(after, problem);
   if (result.moe) {
