@@ -241,7 +241,7 @@ def test_the_server_starts_without_what_it_does_not_need():
     import subprocess
 
     code = (
-        "import sys, mixture_training.src.server.application, mixture_training.src.server.services; print(*sys.modules)"
+        "import sys, mixture_training.src.server.application, mixture_training.src.server.opening; print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     heavy = {"torch", "sklearn", "scipy", "pandas", "pyarrow", "sqlalchemy", "alembic", "matplotlib", "opentelemetry"}

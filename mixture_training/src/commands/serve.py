@@ -26,6 +26,7 @@ _OPTIONS: dict[str, tuple[type, str, str]] = {
     "feedback": (str, "F", "the database: a file, or postgresql://… (beside the router)"),
     "spool": (str, "DIR", "folder of decisions on their way to the database (beside it)"),
     "retention_days": (float, "N", "forget decisions older than this, once a day (never)"),
+    "drift_every_s": (float, "S", "compare what comes in with the training data so often, for /metrics (never)"),
     "hedge_after_s": (str, "S", "start a second expert when the first is this late; or p95 (never)"),
     "after_break": (str, "HOW", "error, or continue: have another expert go on where a stream broke (error)"),
     "explore": (str, "METHOD", "thompson, linucb or epsilon: try other experts now and then, to learn (never)"),
@@ -78,8 +79,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     from dataset_build import resolve
     from mixture_training.src.artifacts import Router
+    from mixture_training.src.server.opening import check_policy
     from mixture_training.src.server.serve_config import ServeConfig
-    from mixture_training.src.server.services import check_policy
 
     flags = {name: getattr(args, name) for name in ("router", *_OPTIONS, *_SWITCHES)}
     if args.router is None and args.config is None:
@@ -111,7 +112,7 @@ def _prepare_keys(config: "ServeConfig") -> None:
     Raises:
         ConfigError: there is none, and others than this machine could ask.
     """
-    from mixture_training.src.server.services import open_store
+    from mixture_training.src.server.opening import open_store
 
     with open_store(config) as store:
         if config.no_auth or any(not key.is_disabled for key in store.keys.list()):

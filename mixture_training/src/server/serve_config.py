@@ -27,6 +27,7 @@ class ServeConfig(BaseModel):
         keep_features: Whether the vectors that quick learning needs are stored.
         spool: Folder of decisions on their way to the database; None means beside the file, or beside the router.
         retention_days: Decisions older than this are forgotten once a day; None keeps them.
+        drift_every_s: How often instructions are compared with those of training, for /metrics; None never does.
         no_auth: Takes requests without keys; on loopback only.
         open_metrics: Shows /metrics without a key wherever it listens.
         hedge_after_s: Starts a second expert when the first is this late, or later than 95 % of its answers ("p95");
@@ -74,6 +75,7 @@ class ServeConfig(BaseModel):
     keep_texts: bool = False
     keep_features: bool = True
     retention_days: Annotated[float, Field(gt=0)] | None = None
+    drift_every_s: Seconds | None = None
     no_auth: bool = False
     open_metrics: bool = False
     hedge_after_s: Seconds | Literal["p95"] | None = None

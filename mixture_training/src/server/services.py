@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset_build import ConfigError, ToolkitError
 from mixture_training.src.server.access import Access, may_use
 from mixture_training.src.server.connections import Connections
+from mixture_training.src.server.drift_watch import DriftWatch
 from mixture_training.src.server.measures import Measures
 from mixture_training.src.server.model_choice import ModelChoice, cheap_policy, choose_model
 from mixture_training.src.server.rate_slots import RateSlots
@@ -18,8 +17,6 @@ from mixture_training.src.server.tracing import Tracing
 
 if TYPE_CHECKING:
     from mixture_training.src.artifacts import Router
-    from mixture_training.src.bandit import Explorer
-    from mixture_training.src.decisions import Decision
     from mixture_training.src.dispatcher import Dispatcher
     from mixture_training.src.feedback_store import FeedbackStore
     from mixture_training.src.live_router import LiveRouter
@@ -144,7 +141,7 @@ class Services:
         """Start what is done from time to time; on the loop."""
         chores = [self._flush_log(), self._keep_fresh()]
         if self.worker == 0:  # once for all workers
-            chores += [self._tend(), self._forget()]
+            chores += [self._tend(), self._forget(), self._watch_drift()]
         self._chores = [asyncio.create_task(chore) for chore in chores]
         self.connections.walk()
 
@@ -189,6 +186,15 @@ class Services:
                 self.log.problem("retention", problem)
             await asyncio.sleep(FORGET_S)
 
+    async def _watch_drift(self) -> None:
+        every_s, watch = self.config.drift_every_s, DriftWatch()
+        while every_s is not None:
+            await asyncio.sleep(every_s)
+            try:
+                self.measures.drift(await asyncio.to_thread(watch.measure, self.live.main, self.store))
+            except Exception as problem:
+                self.log.problem("drift", problem)
+
     async def aclose(self) -> None:
         """Close everything; what was decided is written first."""
         for chore in self._chores:
@@ -204,112 +210,3 @@ class Services:
         self.store.close()
         self._rates.close()
         self.log.flush()
-
-
-def open_store(config: "ServeConfig") -> "FeedbackStore":
-    """Return the database of a server.
-
-    Raises:
-        ConfigError: it cannot be opened.
-        DataError: it is no such database.
-    """
-    from mixture_training.src.feedback_store import FeedbackStore, feedback_path
-
-    return FeedbackStore(config.feedback or feedback_path(Path(config.router)))
-
-
-def open_services(config: "ServeConfig", *, worker: int = 0, rates: int | None = None) -> Services:
-    """Open everything for one worker; called on its loop.
-
-    Args:
-        config: The set-up.
-        worker: Its number.
-        rates: The descriptor of the file in which workers count requests together; None for one worker.
-
-    Raises:
-        ToolkitError: the router, an expert or the database cannot be used; the message says what to do.
-    """
-    from mixture_training.src.dispatcher import Dispatcher
-    from mixture_training.src.live_router import LiveRouter
-    from mixture_training.src.model_executor import Executor
-    from mixture_training.src.response_cache import ResponseCache
-    from mixture_training.src.server.expert_pool import reachable_experts
-    from mixture_training.src.storing.spool import DecisionWriter
-
-    live = LiveRouter.load(config.router, policy=config.policy)
-    router = live.main.router
-    executor = Executor(
-        reachable_experts(router, config.experts),
-        timeout_s=config.timeout_s,
-        total_timeout_s=config.request_timeout_s,
-        retries=config.retries,
-        hedge_after_s=config.hedge_after_s,
-        concurrency=config.expert_concurrency,
-        after_break=config.after_break,
-    )
-    store = open_store(config)
-    writer = DecisionWriter(store, _spool_of(config, store))
-    dispatcher = Dispatcher(
-        live,
-        executor,
-        _remembering(writer),
-        keep_texts=config.keep_texts,
-        keep_features=config.keep_features,
-        hash_of=store.user_hash,
-        cache=ResponseCache(kept_s=config.cache_s) if config.cache_s else None,
-        explorer=_explorer_of(config),
-    )
-    return Services(
-        config,
-        live=live,
-        executor=executor,
-        dispatcher=dispatcher,
-        store=store,
-        writer=writer,
-        rates=RateSlots(rates),
-        worker=worker,
-        tracing=Tracing() if config.otel else None,
-    )
-
-
-def _explorer_of(config: "ServeConfig") -> "Explorer | None":
-    """Return what explores; each worker has its part of the money."""
-    if config.explore is None:
-        return None
-    from mixture_training.src.bandit import Explorer
-
-    return Explorer(
-        config.explore,
-        usd_total=config.explore_budget_usd / config.workers,
-        quality_per_decision=config.explore_quality,
-    )
-
-
-def _spool_of(config: "ServeConfig", store: "FeedbackStore") -> Path | None:
-    if config.spool is not None:
-        return Path(config.spool)
-    from mixture_training.src.storing.opening import spool_path
-
-    return None if store.path is not None else spool_path(config.router)
-
-
-def _remembering(writer: "DecisionWriter") -> Any:  # noqa: ANN401 - Callable[[Decision], None]
-    def remember(decision: "Decision") -> None:
-        with suppress(ToolkitError):  # a full disk is logged and counted by the writer, and the answer is given
-            writer.append(decision)
-
-    return remember
-
-
-def check_policy(config: "ServeConfig", router: "Router") -> None:
-    """Raise now rather than at the first request where the router cannot keep the policy.
-
-    Raises:
-        ConfigError: it cannot, or there is no such policy.
-    """
-    from mixture_training.src.model_recommender import Recommender
-
-    try:
-        Recommender(router, policy=config.policy).table(["a"])
-    except ConfigError as problem:
-        raise ConfigError(f"--policy {config.policy}: {problem}") from None

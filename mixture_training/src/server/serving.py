@@ -89,8 +89,8 @@ async def _serve(
     from aiohttp import web
 
     from mixture_training.src.server.application import make_application
+    from mixture_training.src.server.opening import open_services
     from mixture_training.src.server.request_log import LogLines
-    from mixture_training.src.server.services import open_services
 
     end = asyncio.Event()
     loop = asyncio.get_running_loop()
