@@ -169,6 +169,11 @@ def test_a_wrong_url_is_explained_without_its_password(place, message, caplog):
     assert PASSWORD not in caplog.text
 
 
+def test_a_password_is_hidden_even_where_the_driver_says_it():
+    with pytest.raises(StoreUnavailableError, match=r"\*\*\* refused"):
+        FeedbackStore("postgresql://u:Connection@127.0.0.1:1/db")
+
+
 def test_what_a_server_says_is_shown_without_the_password_and_the_texts(postgres, caplog):
     caplog.set_level(logging.DEBUG)
     url = postgres.new_database()
@@ -195,6 +200,9 @@ def test_a_server_that_is_away_is_said_to_be_and_used_again_when_it_is_back(post
         finally:
             postgres.start()
         assert store.decisions() == []
+        postgres.stop()
+        postgres.start()
+        assert store.decisions() == []  # although the connection at hand is dead
 
 
 def test_the_file_is_for_its_owner_only_and_a_url_names_it_too(tmp_path):
