@@ -21,7 +21,7 @@ from dataset_build.src.records import MOST_TOKENS, Answer, CallEstimate, Instruc
 from dataset_build.src.tokens import count_tokens
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
-#: Pieces of a stream before its first token that are kept; they only name the role.
+#: Pieces of a stream before its first token that are kept; they only name the role, and further ones say nothing.
 MOST_EARLY_PIECES = 8
 # Fields of an answer that are numbers.
 _COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens")
@@ -302,8 +302,9 @@ class ExpertCall:
                 async for item in received:
                     if not isinstance(item, ChatPiece):
                         break
-                    if self.first_token_s is None and not item.is_token and len(early) < MOST_EARLY_PIECES:
-                        early.append(item)
+                    if self.first_token_s is None and not item.is_token:
+                        if len(early) < MOST_EARLY_PIECES:
+                            early.append(item)
                         continue
                     for piece in self._begun(early):
                         yield piece
@@ -333,9 +334,12 @@ class ExpertCall:
         """Yield what the expert yields, each in its time; the last is an `Answer`."""
         assert isinstance(self._asked, ChatCall)
         stream: AsyncIterator[ChatPiece | Answer] = self._expert.stream_chat(self._asked)
+        clock = asyncio.get_running_loop().time
+        first_until = clock() + self._timeout_s
         try:
             while True:
-                async with asyncio.timeout(self._timeout_s):
+                until = first_until if self.first_token_s is None else clock() + self._timeout_s
+                async with asyncio.timeout_at(until):
                     item = await anext(stream)
                 yield item
         except StopAsyncIteration:

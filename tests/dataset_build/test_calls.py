@@ -4,9 +4,10 @@ import time
 import pytest
 
 from dataset_build.src import calls
-from dataset_build.src.calls import call_expert, pause_s
-from dataset_build.src.errors import ExpertRefusedError
+from dataset_build.src.calls import ExpertCall, call_expert, pause_s
+from dataset_build.src.errors import ExpertRefusedError, ExpertUnavailableError
 from dataset_build.src.experts.base import Expert
+from dataset_build.src.experts.chat_call import ChatCall, ChatPiece
 from dataset_build.src.experts.echo import EchoExpert
 from dataset_build.src.own_thread import in_thread
 from dataset_build.src.records import Answer, Instruction, Price, Usage
@@ -160,3 +161,84 @@ def test_a_thread_that_raises_a_cancellation_cancels_nothing():
 
     with pytest.raises(RuntimeError, match="CancelledError"):
         asyncio.run(in_thread(work))
+
+
+class Talks(Expert):
+    """Streams what it is given; a number is a pause in seconds."""
+
+    def __init__(self, *items):
+        super().__init__("talks", price=Price(0.0, 1e6))
+        self.items = items
+
+    async def answer(self, instruction):
+        raise NotImplementedError
+
+    async def stream_chat(self, call):
+        for item in self.items:
+            if isinstance(item, Exception):
+                raise item
+            if isinstance(item, float):
+                await asyncio.sleep(item)
+            else:
+                yield item
+
+
+def stream(expert, *, timeout_s=5.0, retries=0):
+    async def work():
+        call = ExpertCall(expert, ChatCall.of("hi"), timeout_s=timeout_s, retries=retries)
+        return [item async for item in call.stream()]
+
+    *pieces, response = asyncio.run(work())
+    return pieces, response
+
+
+def test_pieces_before_the_first_token_are_held_until_it_comes_and_endless_ones_are_a_timeout():
+    role, token = ChatPiece({"role": "assistant", "content": ""}), ChatPiece({"content": "a"})
+    pieces, response = stream(Talks(*[role] * 50, token, Answer("a", finish_reason="stop")))
+    assert pieces == [role] * calls.MOST_EARLY_PIECES + [token]
+    assert (response.text, response.error) == ("a", None)
+    pieces, response = stream(Talks(*[role, 0.02] * 100), timeout_s=0.3)
+    assert pieces == []
+    assert response.error_kind == "timeout"
+    # After it, only silence is.
+    pieces, response = stream(Talks(*[token, 0.05] * 12, Answer("a")), timeout_s=0.3)
+    assert (len(pieces), response.error) == (12, None)
+
+
+def test_an_answer_that_came_in_no_pieces_is_one():
+    pieces, response = stream(Talks(Answer("all", finish_reason="length")))
+    assert pieces == [ChatPiece({"content": "all"}, "length")]
+    assert response.text == "all"
+    assert stream(EchoExpert("echo"))[1].text == "hi"
+
+
+@pytest.mark.parametrize(
+    "items", [(), (ChatPiece({"content": "a"}),), (None,), ("text",), (Answer(None),), (KeyError(),)]
+)
+def test_a_stream_with_a_bug_is_a_crash_not_an_exception(items):
+    pieces, response = stream(Talks(*items))
+    assert response.error_kind == "crash"
+    assert len(pieces) == sum(isinstance(item, ChatPiece) for item in items)
+
+
+def test_a_broken_stream_is_taken_to_have_cost_what_had_arrived():
+    lost = ExpertUnavailableError("gone", expert="talks", kind="connection", may_be_billed=True)
+    pieces, response = stream(Talks(ChatPiece({"content": "one two three"}), lost), retries=3)
+    assert len(pieces) == 1
+    assert response.error_kind == "connection"
+    assert response.at_risk == pytest.approx(3.0)
+    refused = ExpertRefusedError("no", expert="talks", usage=Usage(5, 2))
+    assert stream(Talks(refused))[1].cost == pytest.approx(2.0)
+    assert stream(Talks(refused))[1].at_risk == 0.0
+
+
+def test_no_try_is_waited_for_beyond_the_moment_given():
+    async def work():
+        until = asyncio.get_running_loop().time() + 0.5
+        expert = Moody(failures=1, retry_after_s=5.0)
+        call = ExpertCall(expert, Instruction("i", "hi"), timeout_s=5, retries=3, until=until)
+        return await call.run()
+
+    started = time.perf_counter()
+    assert asyncio.run(work()).error_kind == "unavailable"
+    assert time.perf_counter() - started < 3

@@ -109,3 +109,10 @@ def test_capabilities_that_are_none_are_refused_by_name(given: Any, said: str):
     assert said in str(caught.value)
     if given == {"visoin": True}:
         assert "vision" in str(caught.value).partition("Known")[0]
+
+
+def test_a_long_text_is_counted_in_parts():
+    text = "The quick brown fox, aged 12, jumps over 345 lazy dogs.\n" * 2_000
+    about = prompt_tokens(ChatCall.of(text))
+    assert about == pytest.approx(count_tokens(text), rel=0.02)
+    assert about <= most_prompt_tokens(ChatCall.of(text))

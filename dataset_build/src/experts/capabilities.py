@@ -13,6 +13,8 @@ IMAGE_TOKENS, MOST_IMAGE_TOKENS = 1_000, 5_000
 SOUND_PER_TOKEN, LEAST_SOUND_PER_TOKEN = 4_000, 100
 #: Keys of a request that only a model with tools understands, of the present protocol and of the one before.
 _TOOL_KEYS = ("tools", "functions")
+#: Characters of a text up to which all its tokens are counted; of a longer one those of three parts as long together.
+COUNTED_WHOLE = 6_000
 #: Kinds of a message's parts.
 _IMAGES, _SOUNDS = frozenset({"image_url", "input_image", "image"}), frozenset({"input_audio", "audio"})
 
@@ -93,8 +95,8 @@ def missing(capabilities: Capabilities, needs: Needs) -> tuple[str, ...]:
 def prompt_tokens(call: ChatCall) -> int:
     """Return about how many tokens an expert reads: messages, images, sound, and the definitions of tools."""
     count = PER_MESSAGE * len(call.messages)
-    for piece in _texts(call):
-        count += count_tokens(piece)
+    for text in _texts(call):
+        count += _about(text)
     for kind, size in _media(call):
         count += IMAGE_TOKENS if kind in _IMAGES else size // SOUND_PER_TOKEN
     return count
@@ -103,11 +105,21 @@ def prompt_tokens(call: ChatCall) -> int:
 def most_prompt_tokens(call: ChatCall) -> int:
     """Return how many it reads at most; an image is taken for one of the largest."""
     count = PER_MESSAGE * len(call.messages)
-    for piece in _texts(call):
-        count += most_tokens(piece)
+    for text in _texts(call):
+        count += most_tokens(text)
     for kind, size in _media(call):
         count += MOST_IMAGE_TOKENS if kind in _IMAGES else size // LEAST_SOUND_PER_TOKEN
     return count
+
+
+def _about(text: str) -> int:
+    """Return about how many tokens a text has, in a time that does not grow with it."""
+    if len(text) <= COUNTED_WHOLE:
+        return count_tokens(text)
+    part = COUNTED_WHOLE // 3
+    middle = (len(text) - part) // 2
+    sample = text[:part] + text[middle : middle + part] + text[-part:]
+    return round(count_tokens(sample) * len(text) / len(sample))
 
 
 def _is_of_a_tool(message: Mapping[str, Any]) -> bool:
