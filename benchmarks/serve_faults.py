@@ -2,16 +2,17 @@
 
     python benchmarks/serve_faults.py [--requests 50000] [--connections 64] [--database postgres|sqlite] [--seed 0]
 
-Three experts, each a process of its own, are one after the other killed, slowed beyond the deadline of a try, made to
-send garbage, and made to stop in the middle of an answer; then the database goes away and returns, and the router
-folder is replaced by another router. All the while requests come, half of them for streams, each with a tag of its own
-that the expert repeats in every word. At the end the server is asked to stop (SIGTERM) while requests run. Exits with 1
-where a request took longer than its deadline, got a word of another's answer, was called whole and was not, or ended
-with an id that is not in the database afterwards.
+Three experts, each a process of its own, are one after the other slowed beyond the deadline of a try, made to send
+garbage, made to stop in the middle of an answer (each with two requests in five), and killed; in between the router
+folder is replaced by another router, and the database goes away and returns. All the while requests come, half of them for
+streams, each with a tag of its own that the expert repeats in every word. At the end the server is asked to stop
+(SIGTERM) while requests run. Exits with 1 where a request took longer than its deadline, got a word of another's
+answer, was called whole and was not, or ended with an id that is not in the database afterwards.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import sys
@@ -26,8 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.serving.connection import LOST, Connection, Reply, Target
 from benchmarks.serving.faults import Course, Fault, expert_faults
 from benchmarks.serving.judging import ANSWERED, RESUMED, Outcomes
-from benchmarks.serving.load import chat_body
-from benchmarks.serving.router_folder import make_router_folder
+from benchmarks.serving.router_folder import KINDS, make_router_folder
 from benchmarks.serving.servers import RunningServer, start_moe
 from benchmarks.serving.upstream import start_upstream
 
@@ -37,6 +37,8 @@ PIECES = 8
 TRY_S, REQUEST_S, SLACK_S = 1.0, 4.0, 2.0
 #: Seconds an expert takes; and one that is slow, which is beyond the deadline of a try.
 LATENCY_S, SLOW_S = 0.01, 3.0
+#: Seconds between the events of a stream.
+GAP_S = 0.002
 #: Share of the requests that are left for the end, when the server is asked to stop.
 LAST_SHARE = 0.02
 
@@ -54,11 +56,13 @@ def main() -> int:
         work = Path(folder)
         experts = {name: running.enter_context(start_upstream(latency_s=LATENCY_S, pieces=PIECES)) for name in EXPERTS}
         for expert in experts.values():
-            expert.change(slow_s=SLOW_S)
+            expert.change(slow_s=SLOW_S, gap_s=GAP_S)
         urls = {name: expert.url for name, expert in experts.items()}
         router = make_router_folder(work / "router", urls, seed=args.seed)
         other = make_router_folder(work / "other", urls, seed=args.seed + 1)
-        faults = [fault for name, expert in experts.items() for fault in expert_faults(name, expert)]
+        small, middle, large = (expert_faults(name, expert) for name, expert in experts.items())
+        replaced = Fault("router replaced", lambda: replace_router(other, router), lambda: None)
+        faults = [*small, replaced, *middle]
         store = None
         if args.database == "postgres":
             from tests.postgres_server import start_postgres
@@ -66,7 +70,7 @@ def main() -> int:
             database = running.enter_context(start_postgres())
             store = database.new_database()
             faults.append(Fault("database away", database.stop, database.start))
-        faults.append(Fault("router replaced", lambda: replace_router(other, router), lambda: None))
+        faults += large
         limits = ["--timeout_s", f"{TRY_S}", "--request_timeout_s", f"{REQUEST_S}"]
         server = running.enter_context(start_moe(router, work, store=store, options=limits))
         server.wait_until_ready("/readyz")
@@ -108,7 +112,7 @@ async def send(
             try:
                 if connection is None or not connection.is_open:
                     connection = await Connection.open(target.host, target.port)
-                request = target.post("/chat/completions", chat_body(number, server.model, stream=stream, tag=tag))
+                request = target.post("/chat/completions", body(number, server.model, tag, stream=stream))
                 reply = await connection.ask(request, timeout_s=REQUEST_S + 2.0 * SLACK_S)
             except OSError:
                 if not is_stopping.is_set():
@@ -126,6 +130,13 @@ async def send(
 
     await asyncio.gather(course.run(), stop(), *(sender() for _ in range(connections)))
     return outcomes, code
+
+
+def body(number: int, model: str, tag: str, *, stream: bool) -> bytes:
+    """Return the body of a request: every kind of instruction in turn, so that every expert has some."""
+    kind = list(KINDS.values())[number // 2 % len(KINDS)]
+    text = f"{kind.format(a=number % 997, b=number % 1009)} <<{tag}>>"
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": text}], "stream": stream}).encode()
 
 
 def compare(outcomes: Outcomes, store: str) -> Counter[str]:

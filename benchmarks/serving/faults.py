@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from benchmarks.serving.upstream import Upstream
 
+#: Of its requests that an expert fails while it is unwell.
+SHARE = 0.4
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -17,16 +20,22 @@ class Fault:
 
 
 def expert_faults(name: str, upstream: Upstream) -> list[Fault]:
-    """Return what an expert may do: die, be slow, send garbage, stop in the middle of an answer."""
+    """Return what an expert may do: be slow, send garbage, stop in the middle of an answer, die.
+
+    All but the last happen to a part of its requests only: an expert that always fails is soon left alone.
+    """
+
+    def now_and_then(mode: str) -> Callable[[], None]:
+        return lambda: upstream.change(mode=mode, share=SHARE)
 
     def well() -> None:
-        upstream.change(mode="ok")
+        upstream.change(mode="ok", share=1.0)
 
     return [
+        Fault(f"{name} slow", now_and_then("slow"), well),
+        Fault(f"{name} garbage", now_and_then("garbage"), well),
+        Fault(f"{name} stops midway", now_and_then("cut"), well),
         Fault(f"{name} killed", upstream.kill, upstream.restart),
-        Fault(f"{name} slow", lambda: upstream.change(mode="slow"), well),
-        Fault(f"{name} garbage", lambda: upstream.change(mode="garbage"), well),
-        Fault(f"{name} stops midway", lambda: upstream.change(mode="cut"), well),
     ]
 
 

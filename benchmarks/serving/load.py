@@ -96,9 +96,9 @@ def send(load: Load) -> Figures:
     return Figures(**json.loads(run.stdout.splitlines()[-1]))
 
 
-def chat_body(number: int, model: str, *, stream: bool, tag: str = "") -> bytes:
-    """Return the body of a chat request; `tag` is what the upstream repeats."""
-    text = INSTRUCTION.format(number=number, a=number % 83 + 2, b=number % 41 + 2) + (f" <<{tag}>>" if tag else "")
+def chat_body(number: int, model: str, *, stream: bool) -> bytes:
+    """Return the body of a chat request."""
+    text = INSTRUCTION.format(number=number, a=number % 83 + 2, b=number % 41 + 2)
     request: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 256}
     return json.dumps({**request, "stream": True} if stream else request).encode()
 

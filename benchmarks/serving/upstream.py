@@ -12,20 +12,21 @@ none) and its number; streams send each word as an event. A request with `tools`
 a call of the first tool, one in JSON mode gets a JSON object, `/embeddings` gets vectors of three numbers, and a GET
 gets a list of models. What is no request gets status 400.
 
-`mode` says what happens instead:
+`mode` says what happens instead, to `share` of the requests (all):
 
 - `ok`: nothing.
 - `slow`: the answer comes after `slow_s`.
 - `silent`: no answer, ever.
 - `error`: status 500.
 - `garbage`: status 200 with something that is no answer: HTML, half of a JSON, bytes that are no text, an empty list.
-- `cut`: half of the answer, then the connection is reset.
+- `cut`: half of the answer, then the connection is reset, or, where it is a stream, closed.
 - `raw`: the bytes `raw` (latin-1) as they are, then the connection is closed.
 """
 
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -52,7 +53,8 @@ class Upstream:
         self.url = f"http://127.0.0.1:{port}/v1"
 
     def change(self, **settings: Any) -> None:  # noqa: ANN401 - those of `start_upstream`
-        """Set some of what `start_upstream` takes, and `mode`, `slow_s`, `raw`."""
+        """Set some of what `start_upstream` takes, and `mode`, `share`, `slow_s`, `raw`, `gap_s` (between events)."""
+        self._settings |= settings
         self._ask("/change", json.dumps(settings).encode())
 
     def stats(self) -> dict[str, Any]:
@@ -119,7 +121,8 @@ def _start(settings: dict[str, Any]) -> tuple["subprocess.Popen[bytes]", int]:
 
 class _State:
     def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = {"mode": "ok", "slow_s": 5.0, "raw": "", **settings}
+        self.settings = {"mode": "ok", "share": 1.0, "slow_s": 5.0, "raw": "", "gap_s": 0.0, **settings}
+        self.chance = random.Random(0)
         self.modes: Counter[str] = Counter()
         self.in_flight = 0
         self.last: tuple[bytes, bytes] = (b"", b"{}")
@@ -160,7 +163,7 @@ class _Connection(asyncio.Protocol):
             names = [{"id": name, "object": "model"} for name in ("small", "large")]
             self._transport.write(_whole(json.dumps({"object": "list", "data": names}).encode()))
         else:
-            mode = state.settings["mode"]
+            mode = state.settings["mode"] if state.chance.random() < state.settings["share"] else "ok"
             state.last = (head, body)
             state.modes[mode] += 1
             state.in_flight += 1
@@ -187,11 +190,20 @@ class _Connection(asyncio.Protocol):
                 parts = _reply(path, body, state.settings)
             except (ValueError, TypeError, LookupError, AttributeError):
                 parts = [_whole(b'{"error": {"message": "no such request", "code": null}}', b"400 Bad Request")]
-            if mode == "cut":
-                transport.write(b"".join(parts)[: sum(map(len, parts)) // 2])
+            if len(parts) > 1 and (mode == "cut" or state.settings["gap_s"]):
+                self._send_slowly(parts[: len(parts) // 2] if mode == "cut" else parts, is_cut=mode == "cut")
+            elif mode == "cut":
+                transport.write(parts[0][: len(parts[0]) // 2])
                 asyncio.get_running_loop().call_later(0.005, transport.abort)
             else:
                 transport.write(b"".join(parts))
+
+    def _send_slowly(self, parts: list[bytes], *, is_cut: bool) -> None:
+        loop, gap_s = asyncio.get_running_loop(), max(0.001, self._state.settings["gap_s"])
+        for number, part in enumerate(parts):
+            loop.call_later(number * gap_s, self._transport.write, part)
+        if is_cut:
+            loop.call_later(len(parts) * gap_s, self._transport.close)
 
 
 def _reply(path: bytes, body: bytes, settings: dict[str, Any]) -> list[bytes]:
