@@ -232,6 +232,7 @@ class Journey:
                 started_s=started_s,
                 until=until,
                 total=self._deadline,
+                allowed_s=(seconds, self._total_s),
                 is_hedge=is_hedge,
                 ended=partial(self._pool.probing.discard, endpoint.name) if is_probe else None,
             )

@@ -24,6 +24,7 @@ class Trial:
         started_s: Seconds after the start of the whole.
         until: The moment, by the event loop's clock, by which it must have answered, or begun to.
         total: The moment by which all must be over.
+        allowed_s: Seconds that it has, and that all have, for the errors.
         is_hedge: Whether it was started because the one before was late.
         error: Why it is passed over.
         ended: Called once, when it is over.
@@ -43,6 +44,7 @@ class Trial:
         started_s: float,
         until: float = 0.0,
         total: float = 0.0,
+        allowed_s: tuple[float, float] = (0.0, 0.0),
         is_hedge: bool = False,
         error: str | None = None,
         ended: Callable[[], None] | None = None,
@@ -56,6 +58,7 @@ class Trial:
         self._call = call
         self._started_s = started_s
         self._until, self._total = until, total
+        self._allowed_s = allowed_s
         self._ended = ended
         self._is_over = call is None
         self._started = time.perf_counter()
@@ -202,8 +205,9 @@ class Trial:
         self._over()
 
     def _timed_out(self, moment: float) -> None:
-        why = "the total time is used up" if moment >= self._total else "no answer in the time one expert has"
-        self.error = f"timeout: {why} ({self.latency_s:.3g} s)"
+        own_s, total_s = self._allowed_s
+        why = f"the total of {total_s:g} s is used up" if moment >= self._total else f"no answer within {own_s:g} s"
+        self.error = f"timeout: {why}"
         self._over()
 
     def _over(self) -> None:

@@ -247,7 +247,8 @@ def test_deadlines_are_kept_by_each_expert_and_by_all(servers: Callable[..., Fau
     took = time.perf_counter() - started
     assert 0.7 < took < 3
     assert execution.expert is None
-    assert [attempt.expert for attempt in execution.attempts] == ["silent0", "silent1", "silent2"]
+    asked = [attempt.expert for attempt in execution.attempts]
+    assert asked in (["silent0", "silent1", "silent2"], ["silent0", "silent1"])  # the latter on a very busy machine
     assert all(str(attempt.error).startswith("timeout:") for attempt in execution.attempts)
     assert str(execution.error).startswith("timeout:")
     # What it may have been billed for is at most what it was allowed to write.
