@@ -169,6 +169,15 @@ def test_a_worker_that_dies_is_started_again_and_all_are_counted_together(tmp_pa
         assert stored(server) >= 41
 
 
+def test_workers_end_with_their_parent(tmp_path):
+    with live_server(tmp_path, "--workers", "2", "--settle_s", "0") as server:
+        workers = psutil.Process(server.server.process.pid).children()
+        server.server.process.kill()
+        server.server.process.wait()
+        _, alive = psutil.wait_procs(workers, timeout=20)
+        assert alive == []
+
+
 def answers(server: LiveServer) -> int:
     """Return how many of twenty requests are answered."""
     good = 0

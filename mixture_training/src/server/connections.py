@@ -129,6 +129,7 @@ class Connections:
         self._config = config
         self._open: dict[WatchedConnection, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._due = float("inf")
         #: Errors that reached the protocol itself.
         self.unforeseen = 0
         #: Connections ended because they took too long, and because there was no room.
@@ -158,14 +159,19 @@ class Connections:
         return WatchedConnection(manager, self, loop=asyncio.get_running_loop(), **options)
 
     def walk(self) -> None:
-        """End what takes too long, and come again."""
+        """End what takes too long, and come again.
+
+        Where the walk itself comes late, this process was slow: nobody is ended for what it has not read yet.
+        """
         loop = asyncio.get_running_loop()
         now, config = loop.time(), self._config
-        for connection in list(self._open):
-            if connection.is_overdue(now, config.head_timeout_s, config.write_timeout_s):
-                self.dropped += 1
-                connection.drop()
-        self._timer = loop.call_later(WALK_S, self.walk)
+        if now < self._due + WALK_S:
+            for connection in list(self._open):
+                if connection.is_overdue(now, config.head_timeout_s, config.write_timeout_s):
+                    self.dropped += 1
+                    connection.drop()
+        self._due = now + WALK_S
+        self._timer = loop.call_at(self._due, self.walk)
 
     def stop(self) -> None:
         """Walk no more."""

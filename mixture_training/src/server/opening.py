@@ -47,14 +47,14 @@ def open_services(config: "ServeConfig", *, worker: int = 0, rates: int | None =
     from mixture_training.src.dispatcher import Dispatcher
     from mixture_training.src.live_router import LiveRouter
     from mixture_training.src.model_executor import Executor
+    from mixture_training.src.moe_controller import build_experts
     from mixture_training.src.response_cache import ResponseCache
-    from mixture_training.src.server.expert_pool import reachable_experts
     from mixture_training.src.storing.spool import DecisionWriter
 
     live = LiveRouter.load(config.router, policy=config.policy)
     router = live.main.router
     executor = Executor(
-        reachable_experts(router, config.experts),
+        build_experts(router, config.experts),
         timeout_s=config.timeout_s,
         total_timeout_s=config.request_timeout_s,
         retries=config.retries,

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import time
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mixture_training.src.server.serve_config import ServeConfig
     from mixture_training.src.server.services import Services
 
+#: Open files besides connections.
+_OTHER_FILES = 256
 #: Connections that wait to be accepted.
 _BACKLOG = 1024
 #: Seconds for which what a refused request still sends is read, so that its sender gets to read the answer.
@@ -61,6 +64,7 @@ def run_worker(
     *,
     worker: int = 0,
     rates: int | None = None,
+    lifeline: int | None = None,
     started: Callable[["Services"], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT.
@@ -70,13 +74,15 @@ def run_worker(
         listener: A bound socket.
         worker: Its number.
         rates: As for `open_services`.
+        lifeline: A descriptor whose end is that of the parent, and of this worker; None has no parent.
         started: Called when requests are taken.
 
     Raises:
         ToolkitError: something cannot be opened.
     """
+    _allow_files(config.max_connections)
     with asyncio.Runner(loop_factory=_loop_factory(config)) as runner:
-        runner.run(_serve(config, listener, worker, rates, started))
+        runner.run(_serve(config, listener, worker, rates, lifeline, started))
 
 
 async def _serve(
@@ -84,6 +90,7 @@ async def _serve(
     listener: socket.socket,
     worker: int,
     rates: int | None,
+    lifeline: int | None,
     started: Callable[["Services"], None] | None,
 ) -> None:
     from aiohttp import web
@@ -96,6 +103,8 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
+    if lifeline is not None:
+        loop.add_reader(lifeline, _parent_is_gone, loop, lifeline, end)
     services = open_services(config, worker=worker, rates=rates)
     lines = LogLines(services.log)
     logging.getLogger().addHandler(lines)
@@ -143,6 +152,20 @@ async def _drain(services: "Services", server: asyncio.AbstractServer, runner: A
         await asyncio.sleep(0.02)
     if services.in_flight:
         services.log.event("cut off", in_flight=services.in_flight)
+
+
+def _parent_is_gone(loop: asyncio.AbstractEventLoop, lifeline: int, end: asyncio.Event) -> None:
+    loop.remove_reader(lifeline)
+    end.set()
+
+
+def _allow_files(connections: int) -> None:
+    """Raise the limit of open files to what the connections need, as far as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + _OTHER_FILES  # an expert may have one for each
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _loop_factory(config: "ServeConfig") -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -87,8 +87,8 @@ class Supervisor:
         }
         process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, pass_fds=[rates])
         assert process.stdin is not None
-        process.stdin.write(json.dumps(setup).encode())
-        process.stdin.close()
+        process.stdin.write(json.dumps(setup).encode() + b"\n")
+        process.stdin.flush()  # it stays open: a worker whose parent is gone sees it end
         self._running[worker] = (process, time.monotonic())
 
     def _wait_for_all(self, folder: str) -> bool:
@@ -146,7 +146,7 @@ def main() -> int:
     from dataset_build import run_command
     from mixture_training.src.server.serve_config import ServeConfig
 
-    setup = json.load(sys.stdin)
+    setup = json.loads(sys.stdin.readline())
     config = ServeConfig(**setup["config"])
 
     def work() -> int:
@@ -156,6 +156,7 @@ def main() -> int:
             listener,
             worker=setup["worker"],
             rates=setup["rates"],
+            lifeline=sys.stdin.fileno(),
             started=lambda services: Path(setup["ready"]).touch(),
         )
         return 0
