@@ -292,4 +292,17 @@ def _compare(old: FloatArray, new: FloatArray) -> Comparison | None:
 
 def _drift(router: Router, judged: Sequence[Judged]) -> "Drift | None":
     """Return how the instructions of judged decisions differ from those trained on; None where nothing tells."""
-    return None
+    from mixture_training.src.drift import DriftMonitor
+
+    judgements = read_judgements(router, judged)
+    if not len(judgements):
+        return None
+    every, columns, names = np.arange(len(judgements)), judgements.columns, router.classifier.category_names_
+    return DriftMonitor(router).measure(
+        judgements.vectors if judgements.vectors.shape[1] else None,
+        [names[cell] if cell < len(names) else None for cell in judgements.cells.tolist()],
+        columns=columns,
+        scores=judgements.scores,
+        expected=judgements.expected[every, columns],
+        moments=judgements.moments / 86_400.0,
+    )
