@@ -1,11 +1,12 @@
 """Requests through `moe serve` while everything behind it fails: how each ends, and whether it is remembered.
 
-    python benchmarks/serve_faults.py [--requests 50000] [--connections 64] [--database postgres|sqlite] [--seed 0]
+    python benchmarks/serve_faults.py [--requests 50000] [--connections 64] [--database postgres|sqlite]
+        [--workers 1] [--seed 0]
 
 Three experts, each a process of its own, are one after the other slowed beyond the deadline of a try, made to send
 garbage, made to stop in the middle of an answer (each with two requests in five), and killed; in between the router
-folder is replaced by another router, and the database goes away and returns. All the while requests come, half of them for
-streams, each with a tag of its own that the expert repeats in every word. At the end the server is asked to stop
+folder is replaced by another router, and the database goes away and returns. All the while requests come, half of them
+for streams, each with a tag of its own that the expert repeats in every word. At the end the server is asked to stop
 (SIGTERM) while requests run. Exits with 1 where a request took longer than its deadline, got a word of another's
 answer, was called whole and was not, or ended with an id that is not in the database afterwards.
 """
@@ -39,8 +40,6 @@ TRY_S, REQUEST_S, SLACK_S = 1.0, 4.0, 2.0
 LATENCY_S, SLOW_S = 0.01, 3.0
 #: Seconds between the events of a stream.
 GAP_S = 0.002
-#: Share of the requests that are left for the end, when the server is asked to stop.
-LAST_SHARE = 0.02
 
 
 def main() -> int:
@@ -49,6 +48,7 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--database", choices=("postgres", "sqlite"), default="postgres")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the server")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     started = time.perf_counter()
@@ -71,7 +71,7 @@ def main() -> int:
             store = database.new_database()
             faults.append(Fault("database away", database.stop, database.start))
         faults += large
-        limits = ["--timeout_s", f"{TRY_S}", "--request_timeout_s", f"{REQUEST_S}"]
+        limits = ["--timeout_s", f"{TRY_S}", "--request_timeout_s", f"{REQUEST_S}", "--workers", f"{args.workers}"]
         server = running.enter_context(start_moe(router, work, store=store, options=limits))
         server.wait_until_ready("/readyz")
         outcomes, code = asyncio.run(send(server, faults, args.requests, args.connections, args.seed))
@@ -95,8 +95,7 @@ async def send(
 ) -> tuple[Outcomes, int]:
     """Send the requests while the faults take their course, stop the server among the last; return its exit code."""
     target, outcomes, chance = Target(server.url, server.key), Outcomes(), random.Random(seed)
-    last = requests - max(connections * 2, int(requests * LAST_SHARE))
-    course = Course(faults, last)
+    course = Course(faults, requests - 2 * connections)
     sent, code = 0, -1
     is_stopping = asyncio.Event()
 
@@ -118,7 +117,7 @@ async def send(
                 if not is_stopping.is_set():
                     outcomes.wrong.append(f"{tag}: no connection")
             outcomes.add(phase, tag, PIECES, reply, stream=stream, deadline_s=REQUEST_S + SLACK_S)
-            if sent >= last + connections:
+            if sent >= requests - connections:
                 is_stopping.set()
         if connection is not None:
             connection.close()

@@ -201,9 +201,13 @@ class _Connection(asyncio.Protocol):
     def _send_slowly(self, parts: list[bytes], *, is_cut: bool) -> None:
         loop, gap_s = asyncio.get_running_loop(), max(0.001, self._state.settings["gap_s"])
         for number, part in enumerate(parts):
-            loop.call_later(number * gap_s, self._transport.write, part)
+            loop.call_later(number * gap_s, self._write, part)
         if is_cut:
             loop.call_later(len(parts) * gap_s, self._transport.close)
+
+    def _write(self, part: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(part)
 
 
 def _reply(path: bytes, body: bytes, settings: dict[str, Any]) -> list[bytes]:
