@@ -9,8 +9,9 @@ six in ten of its scores become 0 (`improves`: the expert it uses least gets nin
 of the expert that was asked is revealed, and of it the share `--judged`.
 
 Compared: the router as it was trained (`frozen`); the best single expert of training; the oracle, which knows every
-score; `learning`, which learns a correction every midnight and always asks the best it knows of; and the same with
-exploration by Thompson sampling, by LinUCB, and by `epsilon`, within a budget of a hundredth of a point per decision.
+score; `learning`, which learns a correction every midnight and always asks the best it knows of; `gated`, which does
+so where the gate of `moe update` lets the correction pass; and `learning` with exploration by Thompson sampling, by
+LinUCB, and by `epsilon`, within a budget of a hundredth of a point per decision.
 Regret is the oracle's score less one's own, summed. Intervals are those of Student's t over seeds. Without a DATASET
 instructions and scores are made up.
 """
@@ -19,9 +20,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,18 +34,23 @@ from mixture_training.src.artifacts import Router
 from mixture_training.src.bandit import Explorer, Spending, Strategy
 from mixture_training.src.correction import Correction
 from mixture_training.src.fitting import fit_router
+from mixture_training.src.gate import category_cells, decide
+from mixture_training.src.judgements import FOLDS, Judgements
 from mixture_training.src.linear import LinearClassifier
-from mixture_training.src.model_recommender import Recommender
+from mixture_training.src.model_recommender import Recommender, RoutingTable
+from mixture_training.src.quick_update import propose, validation_rows
 from mixture_training.src.training_data import TrainingData, load_training_data
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
 DAYS, CHANGE, NEW = 30, 15, 20
-METHODS = ("frozen", "best single", "oracle", "learning", "thompson", "linucb", "epsilon")
+METHODS = ("frozen", "best single", "oracle", "learning", "gated", "thompson", "linucb", "epsilon")
 STRATEGIES: dict[str, Strategy] = {"thompson": "thompson", "linucb": "linucb", "epsilon": "epsilon"}
 #: What is left of a degraded expert's scores, what an improved one reaches, and the share that validates the router.
 KEPT, REACHED, VALIDATION = 0.4, 0.9, 0.2
+#: How many judge, and seconds of a day.
+USERS, DAY_S = 40, 86_400.0
 #: Expected score that exploring may give up per decision.
 QUALITY = 0.01
 
@@ -94,12 +101,14 @@ def main() -> None:
     parser.add_argument("--judged", type=float, default=1.0)
     parser.add_argument("--change", choices=("degrades", "improves", "nothing"), default="degrades")
     parser.add_argument("--encoder", default="static")
+    parser.add_argument("--methods", default=",".join(METHODS), help="which to compare with `frozen`")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--plot", type=Path)
     flags = parser.parse_args()
     found = {}
     for path in flags.datasets or [""]:
-        job = partial(simulate, path, encoder=flags.encoder, judged=flags.judged, change=flags.change)
+        methods = tuple(name for name in METHODS if name == "frozen" or name in flags.methods.split(","))
+        job = partial(simulate, path, encoder=flags.encoder, judged=flags.judged, change=flags.change, methods=methods)
         with ProcessPoolExecutor(flags.workers) as pool:
             months = list(pool.map(job, range(flags.seeds)))
         name = Path(path).stem or "made up"
@@ -110,12 +119,14 @@ def main() -> None:
         plot(found, flags.plot)
 
 
-def simulate(path: str, seed: int, *, encoder: str, judged: float, change: str) -> dict[str, Outcome]:
-    """Return what every method reached in the month of one seed."""
+def simulate(
+    path: str, seed: int, *, encoder: str, judged: float, change: str, methods: Sequence[str] = METHODS
+) -> dict[str, Outcome]:
+    """Return what each method reached in the month of one seed."""
     data = load_training_data(path) if path else made_up_data(seed)
     month = make_month(data, seed, encoder=encoder, change=change)
     best = month.truth.max(axis=1)
-    return {name: outcome(month, best, *choices(month, name, seed, judged)) for name in METHODS}
+    return {name: outcome(month, best, *choices(month, name, seed, judged)) for name in methods}
 
 
 def make_month(data: TrainingData, seed: int, *, encoder: str, change: str) -> Month:
@@ -160,7 +171,8 @@ def choices(month: Month, method: str, seed: int, judged: float) -> tuple[IndexA
         explorer = Explorer(STRATEGIES[method], quality_per_decision=QUALITY, seed=seed)
     is_judged = np.random.default_rng([seed, 1]).random(len(month.texts)) < judged
     router = replace(month.router, correction=Correction.of(month.router))
-    recommender = Recommender(router)
+    recommender, told = Recommender(router), list[Judgements]()
+    validation = validation_rows(router) if method == "gated" else None
     chosen = np.zeros(len(month.texts), dtype=np.intp)
     for day in range(DAYS):
         rows = np.flatnonzero(np.floor(month.moments) == day)
@@ -174,10 +186,47 @@ def choices(month: Month, method: str, seed: int, judged: float) -> tuple[IndexA
         assert routed.uncorrected is not None
         residuals = month.truth[rows[seen], columns[seen]] - routed.uncorrected[seen, columns[seen]]
         vectors = None if routed.vectors is None else routed.vectors[seen]
+        if method == "gated":
+            told.append(judgements(month, rows, columns, routed, seed).take(seen))
+            known = joined(told)
+            proposal = propose(router, known, np.ones(len(known)), validation)
+            if decide(proposal.held_out, proposal.traffic).promote:
+                router.correction = proposal.correction
+            continue
         router.correction = Correction.of(router).learn(
             vectors, columns[seen], residuals, moments=month.moments[rows[seen]]
         )
     return chosen, None if explorer is None else explorer.spending
+
+
+def judgements(month: Month, rows: IndexArray, columns: IndexArray, routed: RoutingTable, seed: int) -> Judgements:
+    """Return a day's judgements of the columns that were asked, as `moe update` reads them."""
+    n, experts = routed.scores.shape
+    chance = np.random.default_rng([seed, 3, *rows[:1].tolist()])
+    names = month.router.classifier.category_names_
+    assert routed.uncorrected is not None
+    return Judgements(
+        scores=month.truth[rows, columns],
+        columns=columns,
+        vectors=np.zeros((n, 0), np.float32) if routed.vectors is None else routed.vectors,
+        expected=routed.uncorrected,
+        costs=routed.costs,
+        novelty=np.full(n, np.nan) if routed.novelty is None else routed.novelty,
+        propensities=np.eye(experts)[columns],
+        is_drawn=np.ones(n, dtype=bool),
+        users=chance.integers(0, USERS, n),
+        instructions=rows,
+        folds=rows % FOLDS,
+        moments=month.moments[rows] * DAY_S,
+        cells=category_cells(routed.categories, names),
+    )
+
+
+def joined(parts: Sequence[Judgements]) -> Judgements:
+    """Return the judgements of all days."""
+    names = [one.name for one in fields(Judgements) if isinstance(getattr(parts[0], one.name), np.ndarray)]
+    joint: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return Judgements(**joint)
 
 
 def outcome(month: Month, best: FloatArray, chosen: IndexArray, spending: Spending | None) -> Outcome:
@@ -194,7 +243,7 @@ def table(months: Sequence[dict[str, Outcome]]) -> list[str]:
     heads = ("method", "before", "after", "new category", "regret before", "regret after")
     lines = ["| " + " | ".join([*heads, "vs frozen before", "vs frozen after", "given up", "explored"]) + " |"]
     lines.append("|---" * (len(heads) + 4) + "|")
-    for name in METHODS:
+    for name in months[0]:
         all_of = [month[name] for month in months]
         frozen = [month["frozen"] for month in months]
         cells = [f"{np.mean([one.before for one in all_of]):.3f}", f"{np.mean([one.after for one in all_of]):.3f}"]
@@ -231,7 +280,7 @@ def plot(found: dict[str, list[dict[str, Outcome]]], file: Path) -> None:
     FigureCanvasAgg(figure)
     for axes, (name, months) in zip(figure.subplots(1, len(found), squeeze=False)[0], found.items(), strict=True):
         days = np.arange(DAYS + 1)
-        for index, method in enumerate(method for method in METHODS if method != "oracle"):
+        for index, method in enumerate(name for name in months[0] if name != "oracle"):
             regrets = np.array([[0.0, *month[method].regret] for month in months])
             dashes = "--" if method in ("frozen", "best single") else "-"
             axes.plot(days, regrets.mean(axis=0), dashes, color=f"C{index}", label=method)
