@@ -17,7 +17,7 @@ BODY = json.dumps({"model": "moe", "messages": [{"role": "user", "content": "How
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    options = ["--head_timeout_s", "1", "--body_timeout_s", "1", "--idle_timeout_s", "1", "--write_timeout_s", "1",
+    options = ["--head_timeout_s", "1", "--body_timeout_s", "1", "--idle_timeout_s", "7", "--write_timeout_s", "1",
                "--max_connections", "50", "--concurrency", "4", "--max_body_bytes", "100000"]  # fmt: skip
     with live_server(tmp_path_factory.mktemp("limits"), *options) as running:
         yield running
@@ -73,7 +73,7 @@ def test_a_body_of_unknown_length_that_is_too_large_is_refused(server: LiveServe
 def test_a_head_that_does_not_come_ends_the_connection(server: LiveServer, drip):
     with socket.create_connection(("127.0.0.1", server.port)) as wire:
         wire.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n" if drip else b"")
-        assert closed_after_s(wire, drip) < 5
+        assert closed_after_s(wire, drip) < 5  # long before it counts as idle
 
 
 def test_a_body_that_does_not_come_ends_in_an_error(server: LiveServer):
@@ -88,7 +88,7 @@ def test_an_idle_connection_is_closed(server: LiveServer):
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as wire:
         wire.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert b"200" in wire.recv(65536)
-        assert closed_after_s(wire) < 5
+        assert 5 < closed_after_s(wire) < 15
 
 
 def test_many_idle_connections_keep_nobody_out(server: LiveServer):
