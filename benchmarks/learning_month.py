@@ -214,7 +214,7 @@ def judgements(month: Month, rows: IndexArray, columns: IndexArray, routed: Rout
         novelty=np.full(n, np.nan) if routed.novelty is None else routed.novelty,
         propensities=np.eye(experts)[columns],
         is_drawn=np.ones(n, dtype=bool),
-        users=chance.integers(0, USERS, n),
+        users=np.asarray(chance.integers(0, USERS, n), dtype=np.intp),
         instructions=rows,
         folds=rows % FOLDS,
         moments=month.moments[rows] * DAY_S,

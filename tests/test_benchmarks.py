@@ -24,6 +24,7 @@ pytestmark = pytest.mark.slow
         ("serve_faults.py --requests 800 --connections 16 --database sqlite", "No request hung"),
         ("cold_start.py --repetitions 1 --most_s 60 --most_mb 2000", "s to the first answer"),
         ("evaluate_scale.py --instructions 300 --experts 4 --methods 2 --samples 50", "resamples"),
+        ("learning_month.py --seeds 2 --methods learning,gated --plot month.png", "| gated |"),
         ("routing_speed.py --encoders tfidf --rounds 3 --experts 3 --train 60", "tfidf"),
         ("training_speed.py --parts auto --instructions 60 --experts 3", "| auto from raw text | 60 × 3 |"),
     ],

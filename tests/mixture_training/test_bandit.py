@@ -67,6 +67,10 @@ def test_thompson_asks_each_expert_as_often_as_it_may_be_the_best():
 def test_linucb_asks_who_might_be_best_and_the_policy_counts():
     unknown = np.array([0.0, 0.0, 0.0, 0.3])
     assert free("linucb").choose(SCORES, COSTS, unknown, QUALITY).propensities.argmax() == 3
+    others = free("linucb").choose(
+        SCORES, COSTS, np.array([0.0, 0.1, 0.0, 0.3]), QUALITY, np.array([True, True, True, False])
+    )
+    assert others.propensities.argmax() == 1
     dear = parse_policy("cost_weight=1000")
     assert free("linucb").choose(SCORES, COSTS + [0, 0, 0, 1], unknown, dear).propensities.argmax() == 1
 

@@ -132,6 +132,8 @@ def test_what_is_old_counts_half_after_its_half_life():
     old = nothing().learn(read, columns, residuals, moments=np.zeros(30))
     later = old.learn(read[:1], columns[:1] + 1, residuals[:1], moments=np.array([old.half_life]))
     assert later.observations[0] == pytest.approx(15.0)
+    one_day = nothing().learn(read[:2], columns[:2], residuals[:2], moments=np.array([0.0, 0.5]))
+    assert one_day.observations[0] == pytest.approx(1.0 + 0.5 ** (0.5 / old.half_life))
 
 
 def test_without_vectors_each_expert_has_one_number():

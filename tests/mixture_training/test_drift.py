@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import energy_distance
 
 from mixture_training.src.drift import ALARM, Drift, DriftMonitor, Instructions, compare, compare_scores
 from mixture_training.src.fitting import fit_router
@@ -19,6 +20,14 @@ def test_the_same_kind_of_instructions_raises_few_alarms():
     alarms = [compare(cloud(120, seed), cloud(120, 1000 + seed)) for seed in range(60)]
     assert sum(found.is_drifted for found in alarms) <= 3  # one in a hundred is expected
     assert np.mean([found.distance_p for found in alarms]) == pytest.approx(0.5, abs=0.12)
+
+
+def test_the_distance_is_the_energy_distance():
+    first, second = cloud(60).places[:, :1], cloud(50, 1, shift=0.5).places[:, :1]
+    together = np.concatenate([first, second])[:, 0]
+    unit = np.abs(together[:, None] - together).mean()
+    found = compare(Instructions(first), Instructions(second))
+    assert found.distance * unit == pytest.approx(energy_distance(first[:, 0], second[:, 0]) ** 2)
 
 
 @pytest.mark.parametrize("change", [{"shift": 1.0}, {"odds": (0.1, 0.2, 0.7)}])
