@@ -9,6 +9,9 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,6 +98,30 @@ def test_a_budget_is_spent_and_then_it_is_over(server: LiveServer):
     assert asked > 1
 
 
+def test_a_budget_holds_against_many_at_once(server: LiveServer):
+    from mixture_training.src.feedback_store import FeedbackStore
+
+    budget, tokens = 0.05, 5000  # an answer costs 0.01 USD
+    key = server.make_key(budget_usd=budget)
+    for expert in server.experts.values():
+        expert.change(pieces=tokens, latency_s=0.3)
+    try:
+        with ThreadPoolExecutor(40) as pool:
+            ask = partial(server.chat, key=key, max_tokens=tokens)
+            statuses = Counter(answer.status for answer in pool.map(lambda _: ask(), range(80)))
+    finally:
+        for expert in server.experts.values():
+            expert.change(pieces=8, latency_s=0.0)
+    assert set(statuses) == {200, 429}
+    time.sleep(1.0)  # the last decisions are on their way
+    with FeedbackStore(server.store) as store:
+        assert (
+            0.2 * budget
+            < store.spent(next(each.id for each in store.keys.list() if each.hint == key[-4:]))
+            < 2 * budget
+        )
+
+
 def test_a_key_may_ask_so_often_and_no_oftener(server: LiveServer):
     key = server.make_key(requests_per_minute=30)
     started = time.monotonic()
@@ -178,6 +205,21 @@ def test_odd_names_of_users_and_sessions_harm_nothing(server: LiveServer, field,
     assert answer.status in (200, 400)
     assert not {"x-evil", "set-cookie"} & {name.lower() for name in answer.headers}
     assert server.chat().status == 200
+
+
+@pytest.mark.parametrize("field", ["model", "user", "prompt_cache_key", "x-moe-session"])
+def test_long_names_are_not_kept(server: LiveServer, field):
+    server.chat()
+    before = server.server.pss_mb()
+    for number in range(30):
+        if field == "model":
+            answer = server.chat(model="moe:cost_weight=1" + " " * (3_000_000 + number))
+        elif field == "x-moe-session":
+            answer = server.chat(headers={field: "s" * (7000 + number)})
+        else:
+            answer = server.chat(**{field: "n" * (3_000_000 + number)})
+        assert answer.status in (200, 400, 404)
+    assert server.server.pss_mb() - before < 45.0, "half of what was sent"
 
 
 @pytest.mark.parametrize(

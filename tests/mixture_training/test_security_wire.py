@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import statistics
+import threading
 import time
 from contextlib import ExitStack
 
@@ -205,6 +207,38 @@ def test_a_body_just_within_the_limit_is_taken(server: LiveServer):
     text = "word " * 150_000
     assert server.chat(text).status in (200, 400)
     assert server.chat("x" * (4 * 1024 * 1024)).status == 413
+
+
+#: Conversations within the limit of a body that are laborious to read.
+LARGE = {
+    "punctuation": {"messages": [{"role": "user", "content": "aB3.,;: " * 480_000}]},
+    "spaces": {"messages": [{"role": "user", "content": " " * 3_900_000}]},
+    "parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}] * 100_000}]},
+    "tools": {"messages": [MESSAGE], "tools": [{"type": "function", "function": {"name": "f"}}] * 60_000},
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_large_request_holds_nobody_up(server: LiveServer, name):
+    body = json.dumps({"model": "moe", **LARGE[name]}).encode()
+    waits: list[float] = []
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            started = time.monotonic()
+            assert server.ask("GET", "/healthz", key=None).status == 200
+            waits.append(time.monotonic() - started)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    started = time.monotonic()
+    answers = [server.ask("POST", "/v1/chat/completions", body) for _ in range(3)]
+    seconds = (time.monotonic() - started) / 3
+    is_over.set()
+    looking.join()
+    assert {answer.status for answer in answers} <= {200, 400, 413}
+    assert max(waits) < max(0.5 * seconds, 20 * statistics.median(waits)), f"{max(waits):.2f} s of {seconds:.2f} s"
 
 
 def test_compressed_bodies_are_refused(server: LiveServer):
