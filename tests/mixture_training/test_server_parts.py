@@ -177,6 +177,20 @@ def test_a_problem_is_logged_by_its_place_and_not_its_words(capsys):
     assert "secret prompt" not in json.dumps(line)
 
 
+def test_without_the_library_nothing_is_counted_and_metrics_say_what_to_install(monkeypatch):
+    from mixture_training.src.server import measures
+
+    monkeypatch.setattr(measures, "find_spec", lambda name: None)
+    made = measures.make_measures()
+    for name in vars(measures.Measures):
+        if not name.startswith("_"):
+            assert name in vars(type(made))
+    made.answered("a", "answered", 1.0, (Attempt("a", 1.0, 1.0, None),))
+    with pytest.raises(ApiError, match=r"moe-toolkit\[serve\]"):
+        made.text()
+    measures.forget_worker(1, "/nowhere")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.9"])
 def test_loopback_is_known_by_its_names(host):
     assert ServeConfig(router="r", host=host, no_auth=True).is_loopback

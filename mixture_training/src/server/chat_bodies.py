@@ -120,7 +120,8 @@ def read_completion(body: Mapping[str, Any], config: ServeConfig) -> ChatBody:
     if not isinstance(prompt, str) or not prompt:
         raise _wrong("prompt", "one text that is not empty")
     for name in _NO_COUNTERPART:
-        if body.get(name) not in (None, False) and not (name == "best_of" and body[name] == 1):
+        value = body.get(name)
+        if value is not None and value is not False and not (name == "best_of" and value == 1):
             raise ApiError(
                 400, f"{name!r} is not supported: experts are asked as in a chat.", param=name, code="unsupported_value"
             )

@@ -5,7 +5,10 @@ worker is asked for /metrics adds them up.
 """
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from mixture_training.src.server.api_errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,8 +167,58 @@ class Measures:
         return generate_latest(registry)
 
 
+class NoMeasures(Measures):
+    """Counts nothing, where prometheus_client is not installed."""
+
+    def __init__(self) -> None:
+        """Make nothing."""
+
+    def request(self, route: str, status: int, code: str | None = None) -> None:
+        """Do nothing."""
+
+    def answered(self, expert: str, outcome: str, seconds: float, attempts: "tuple[Attempt, ...]") -> None:
+        """Do nothing."""
+
+    def first_token(self, expert: str, seconds: float) -> None:
+        """Do nothing."""
+
+    def judged(self, kind: str) -> None:
+        """Do nothing."""
+
+    def state(self, *, in_flight: int, connections: int, dropped: int, spool: int) -> None:
+        """Do nothing."""
+
+    def expert(self, name: str, *, circuit: str, in_flight: int, waiting: int) -> None:
+        """Do nothing."""
+
+    def versions(self, in_use: "Mapping[str, str]") -> None:
+        """Do nothing."""
+
+    def drift(self, measures: "Mapping[str, float]") -> None:
+        """Do nothing."""
+
+    def text(self) -> bytes:
+        """Say what is missing.
+
+        Raises:
+            ApiError: always.
+        """
+        raise ApiError(
+            404,
+            "Metrics need prometheus_client: pip install 'moe-toolkit[serve]'.",
+            code="metrics_not_installed",
+        )
+
+
+def make_measures() -> Measures:
+    """Return what counts, or what does not where prometheus_client is not installed."""
+    return NoMeasures() if find_spec("prometheus_client") is None else Measures()
+
+
 def forget_worker(process: int, folder: str) -> None:
     """Drop the gauges of a worker that ended; its counters stay counted."""
+    if find_spec("prometheus_client") is None:
+        return
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(process, folder)  # type: ignore[no-untyped-call]

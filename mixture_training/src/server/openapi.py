@@ -54,7 +54,7 @@ def openapi() -> Schema:
                     "security": [{}, {"key": []}],
                     "responses": {
                         "200": {"description": "The text format.", "content": {"text/plain": {"schema": _TEXT}}},
-                        **_errors(401, 403),
+                        **_errors(401, 403, 404),
                     },
                 }
             },

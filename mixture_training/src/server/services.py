@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mixture_training.src.server.access import Access, may_use
 from mixture_training.src.server.connections import Connections
 from mixture_training.src.server.drift_watch import DriftWatch
-from mixture_training.src.server.measures import Measures
+from mixture_training.src.server.measures import make_measures
 from mixture_training.src.server.model_choice import ModelChoice, cheap_policy, choose_model
 from mixture_training.src.server.rate_slots import RateSlots
 from mixture_training.src.server.request_log import RequestLog
@@ -71,7 +71,7 @@ class Services:
         self.store = store
         self.writer = writer
         self.worker = worker
-        self.measures = Measures()
+        self.measures = make_measures()
         self.log = RequestLog(is_on=config.access_log, worker=worker)
         self.tracing = tracing
         self.connections = Connections(config)
