@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import energy_distance
 
-from mixture_training.src.drift import ALARM, Drift, DriftMonitor, Instructions, compare, compare_scores
+from mixture_training.src.drift import Drift, DriftMonitor, Instructions, compare
+from mixture_training.src.expert_drift import ALARM, compare_scores
 from mixture_training.src.fitting import fit_router
 from mixture_training.src.linear import LinearClassifier
 
