@@ -126,8 +126,12 @@ def posterior(evidence: Evidence) -> tuple[FloatArray, FloatArray]:
     experts, wide = evidence.pull.shape
     reach = np.array(SCALES)[:, [0] + [1] * (wide - 1)] / np.sqrt(_NOISE)  # (K, p), in units of the noise
     gram = reach[:, None, :, None] * evidence.gram * reach[:, None, None, :]
-    inverse = np.linalg.inv(gram + np.eye(wide))  # (K, E, p, p)
-    _, logdet = np.linalg.slogdet(gram + np.eye(wide))
+    inverse = np.tile(np.eye(wide), (len(SCALES), experts, 1, 1))  # of gram + 1, (K, E, p, p)
+    inverse[:, :, 0, 0] = 1.0 / (1.0 + gram[:, :, 0, 0])
+    logdet = np.log1p(gram[:, :, 0, 0])
+    whole = reach[:, 1:].any(axis=1)  # the others know of a bias alone
+    inverse[whole] = np.linalg.inv(gram[whole] + np.eye(wide))
+    logdet[whole] = np.linalg.slogdet(gram[whole] + np.eye(wide))[1]
     pull = reach[:, None, :] * evidence.pull
     solved = (inverse @ pull[..., None])[..., 0]
     shape = (_NOISE_ROWS + evidence.mass) / 2.0
