@@ -132,7 +132,7 @@ def measure(
 
 def median(runs: Sequence[Mapping[str, Any]], name: str) -> float:
     """Return the median of a figure."""
-    return statistics.median(run[name] for run in runs)
+    return float(statistics.median(run[name] for run in runs))
 
 
 def report(measured: Measured, cases: Sequence[Case], repetitions: int, seconds: float) -> str:

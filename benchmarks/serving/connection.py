@@ -44,6 +44,8 @@ class Connection(asyncio.Protocol):
         self.is_open = False
         self._transport: asyncio.Transport
         self._waiting: asyncio.Future[None] | None = None
+        self._left: int | None = None
+        self._first = 0.0
         self._clear()
 
     @classmethod
@@ -147,8 +149,7 @@ class Connection(asyncio.Protocol):
     def _clear(self) -> None:
         self._buffer, self._body = bytearray(), bytearray()
         self._head, self._status, self._first = b"", 0, 0.0
-        self._left: int | None = None
-        self._is_chunked = False
+        self._left, self._is_chunked = None, False
         self._end_kind = LOST
 
 

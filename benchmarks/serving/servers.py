@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[2]
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -49,11 +49,11 @@ class RunningServer:
 
     def cpu_s(self) -> float:
         """Return the CPU seconds of the tree so far."""
-        return sum(sum(each.cpu_times()[:2]) for each in self._tree())
+        return float(sum(sum(each.cpu_times()[:2]) for each in self._tree()))
 
     def pss_mb(self) -> float:
         """Return the resident memory of the tree, shared pages divided among those that share them."""
-        return sum(each.memory_full_info().pss for each in self._tree()) / 1e6
+        return float(sum(each.memory_full_info().pss for each in self._tree())) / 1e6
 
     def wait_until_ready(self, path: str, timeout_s: float = 120.0) -> float:
         """Return the seconds from its start until `path` answered 200.
