@@ -67,6 +67,28 @@ def test_without_a_good_key_nothing_is_told(server: LiveServer, method, path, bo
     assert server.requests() == before
 
 
+def test_what_the_page_shows_needs_a_key_as_well(server: LiveServer):
+    mine = server.chat().headers["x-moe-decision"]
+    module = (ROOT / "mixture_training/src/web/page.py").read_text(encoding="utf-8")
+    addresses = sorted(set(re.findall(r'"(/v1/page/[^"]+)"', module)))
+    assert len(addresses) > 3
+    for address in addresses:
+        place = address.replace("{id}", mine)
+        assert server.ask("GET", place, key=None).status == 401, place
+        assert server.ask("GET", place).status == 200, place
+    stranger = server.make_key()
+    assert server.ask("GET", f"/v1/page/nearest/{mine}", key=stranger).status == 404
+
+
+def test_the_page_loads_and_runs_nothing_from_elsewhere(server: LiveServer):
+    shown = server.ask("GET", "/", key=None)
+    assert shown.status == 200
+    assert "default-src 'self'" in shown.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in shown.headers["Content-Security-Policy"]
+    assert server.key.encode() not in shown.body
+    assert not re.search(rb"(src|href)=.(https?:)?//", shown.body)
+
+
 def test_a_revoked_key_ends(server: LiveServer):
     from mixture_training.src.feedback_store import FeedbackStore
 
