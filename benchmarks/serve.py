@@ -177,9 +177,10 @@ def verdict(measured: Measured) -> str:
         if (case, LITELLM) in measured and case[1] > 1 and case[0] == 0.0:
             ours, theirs = (median(measured[case, way], "per_s") for way in (OURS, LITELLM))
             holds = ours >= LEAST_RATIO * theirs
+            times = f"{ours / theirs:.1f} × LiteLLM's" if theirs else "LiteLLM's proxy answered none in time"
             lines.append(
-                f"Throughput at {case[1]} connections, {'streamed' if case[2] else 'whole'}: {ours / theirs:.1f} × "
-                f"LiteLLM's (at least {LEAST_RATIO:g}): {'holds' if holds else 'MISSED'}."
+                f"Throughput at {case[1]} connections, {'streamed' if case[2] else 'whole'}: {times} "
+                f"(at least {LEAST_RATIO:g} ×): {'holds' if holds else 'MISSED'}."
             )
     return "\n".join(lines) or "No case that a target is stated for was measured."
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from dataset_build.src.experts.chat_call import ChatCall, asked_bound
@@ -15,6 +16,8 @@ SOUND_PER_TOKEN, LEAST_SOUND_PER_TOKEN = 4_000, 100
 _TOOL_KEYS = ("tools", "functions")
 #: Characters of a text up to which all its tokens are counted; of a longer one those of three parts as long together.
 COUNTED_WHOLE = 6_000
+#: Texts of a conversation that are counted each by itself; what comes after them is taken for one.
+COUNTED_TEXTS = 2_000
 #: Kinds of a message's parts.
 _IMAGES, _SOUNDS = frozenset({"image_url", "input_image", "image"}), frozenset({"input_audio", "audio"})
 
@@ -95,8 +98,10 @@ def missing(capabilities: Capabilities, needs: Needs) -> tuple[str, ...]:
 def prompt_tokens(call: ChatCall) -> int:
     """Return about how many tokens an expert reads: messages, images, sound, and the definitions of tools."""
     count = PER_MESSAGE * len(call.messages)
-    for text in _texts(call):
+    texts = _texts(call)
+    for text in islice(texts, COUNTED_TEXTS):
         count += _about(text)
+    count += _about("\n".join(texts))
     for kind, size in _media(call):
         count += IMAGE_TOKENS if kind in _IMAGES else size // SOUND_PER_TOKEN
     return count

@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset_build import ChatCall
 from mixture_training.src.server.api_errors import ApiError
-from mixture_training.src.server.json_bytes import read_json
+from mixture_training.src.server.json_bytes import read_json, write_json
 from mixture_training.src.server.serve_config import ServeConfig
 
 #: Roles of messages.
@@ -45,6 +45,11 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "user": (_TEXT, "a text"),
 }
 _MOST_TOKENS = ("max_tokens", "max_completion_tokens")
+#: Parts of all messages together, tools, and bytes of their definitions: each is looked at, and that takes time that
+#: others wait for.
+MOST_PARTS, MOST_TOOLS, LONGEST_DEFINITIONS = 5_000, 1_000, 256 * 1024
+#: Options that define something.
+_DEFINITIONS = ("tools", "functions", "response_format")
 #: Options of /v1/completions that have no counterpart in a conversation.
 _NO_COUNTERPART = ("suffix", "echo", "best_of", "logprobs")
 
@@ -102,9 +107,13 @@ def read_chat(body: Mapping[str, Any], config: ServeConfig) -> ChatBody:
             param="messages",
             code="too_many_messages",
         )
-    size = 0
+    size = parts = 0
     for index, message in enumerate(messages):
         size += _check_message(message, index)
+        content = message.get("content")
+        parts += len(content) if isinstance(content, list) else 0
+    if parts > MOST_PARTS:
+        raise ApiError(400, f"A conversation has at most {MOST_PARTS} parts here.", param="messages")
     return _read(body, tuple(messages), size, config)
 
 
@@ -186,12 +195,21 @@ def _check_options(body: Mapping[str, Any], options: Mapping[str, Any], config: 
             raise ApiError(
                 400, f"{name!r} is at most {config.max_completion_tokens} here; {asked} was given.", param=name
             )
-    tools = options.get("tools")
-    if tools is not None and not all(isinstance(tool, dict) for tool in tools):
-        raise _wrong("tools", _TYPES["tools"][1])
+    _check_definitions(options)
     stop = options.get("stop")
     if isinstance(stop, list) and not all(isinstance(text, str) for text in stop):
         raise _wrong("stop", _TYPES["stop"][1])
+
+
+def _check_definitions(options: Mapping[str, Any]) -> None:
+    tools = options.get("tools")
+    if tools is not None and not all(isinstance(tool, dict) for tool in tools):
+        raise _wrong("tools", _TYPES["tools"][1])
+    if tools is not None and len(tools) > MOST_TOOLS:
+        raise ApiError(400, f"A request has at most {MOST_TOOLS} tools here; {len(tools)} were given.", param="tools")
+    for name in _DEFINITIONS:
+        if name in options and len(write_json(options[name])) > LONGEST_DEFINITIONS:
+            raise ApiError(400, f"{name!r} has at most {LONGEST_DEFINITIONS} bytes here.", param=name)
 
 
 def _check_message(message: object, index: int) -> int:
@@ -218,9 +236,9 @@ def _is_part(part: object) -> bool:
 
 
 def _check_tokens(call: ChatCall, most: int) -> None:
-    from dataset_build import count_tokens
+    from dataset_build import Needs
 
-    tokens = count_tokens(call.transcript)
+    tokens = Needs.of(ChatCall(call.messages)).tokens  # of long texts a part is counted, so this takes no time
     if tokens > most:
         raise ApiError(
             400,

@@ -1,6 +1,7 @@
 """/v1/chat/completions and /v1/completions, whole or piece by piece."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from mixture_training.src.asking import Ask, MoEResult
     from mixture_training.src.receipt import Receipt
 
+#: Characters of a name of a user or a session that are kept as they are.
+_LONGEST_NAME = 200
 #: Seconds beyond a request's time after which it is ended even if what should have kept it did not.
 _GRACE_S = 5.0
 
@@ -60,17 +63,24 @@ def ask_of(exchange: Exchange, body: ChatBody) -> "Ask":
         policy=choice.policy,
         expert=choice.expert,
         allowed=None if key is None or key.experts is None else frozenset(key.experts),
-        session=headers.get("x-moe-session") or body.session,
-        user=headers.get("x-moe-user") or body.user,
+        session=_name(headers.get("x-moe-session") or body.session),
+        user=_name(headers.get("x-moe-user") or body.user),
         key_id=None if key is None else key.id,
         timeout_s=exchange.timeout_s(),
     )
 
 
+def _name(given: str | None) -> str | None:
+    """Return a name as it may be kept: of one that is longer than names are, its digest."""
+    if given is None or len(given) <= _LONGEST_NAME:
+        return given
+    return hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 async def _answer(exchange: Exchange, body: ChatBody, *, is_chat: bool) -> web.StreamResponse:
     services = exchange.services
     ask = ask_of(exchange, body)
-    held = services.access.admit(exchange.key, services.expected_usd(exchange.key, ask.expert))
+    held = services.access.admit(exchange.key, services.most_usd(exchange.key, ask.expert, body.call))
     try:
         if body.is_stream:
             return await _Stream(exchange, body, is_chat=is_chat).send(ask)

@@ -203,6 +203,9 @@ async def _guarded(exchange: Exchange, handler: Handler, *, needs_key: bool, is_
         raise
     except Exception as problem:
         refused = _refusal(exchange, problem)
+    # Its traceback leads to this frame, and the frame to it: in a circle, they would keep the body until the collector
+    # comes, which counts objects and not bytes.
+    refused.__traceback__ = refused.__context__ = refused.__cause__ = None
     exchange.code = refused.code
     exchange.decision = exchange.decision or refused.decision
     response = refused.response()

@@ -16,6 +16,7 @@ from mixture_training.src.server.request_log import RequestLog
 from mixture_training.src.server.tracing import Tracing
 
 if TYPE_CHECKING:
+    from dataset_build import ChatCall
     from mixture_training.src.artifacts import Router
     from mixture_training.src.dispatcher import Dispatcher
     from mixture_training.src.feedback_store import FeedbackStore
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the router folder, two looks after its versions, and two rounds of forgetting.
 REFRESH_S, TEND_S, FORGET_S = 1.0, 30.0, 86_400.0
-#: Model names whose meaning is remembered.
-_MOST_CHOICES = 1000
+#: Model names whose meaning is remembered, and how many characters they have at most.
+_MOST_CHOICES, _LONGEST_CHOICE = 1000, 200
 
 
 class Services:
@@ -103,15 +104,23 @@ class Services:
         choice = self._choices.get(model)
         if choice is None:
             choice = choose_model(model, self.experts, self.cheap)
-            if len(self._choices) < _MOST_CHOICES:
+            if len(self._choices) < _MOST_CHOICES and len(model) <= _LONGEST_CHOICE:
                 self._choices[model] = choice
         return choice
 
-    def expected_usd(self, key: "Key | None", expert: str | None) -> float:
-        """Return what a request may cost: the mean of the dearest expert that may answer it."""
-        if expert is not None:
-            return self._mean_usd.get(expert, 0.0)
-        return max((usd for name, usd in self._mean_usd.items() if may_use(key, name)), default=0.0)
+    def most_usd(self, key: "Key | None", expert: str | None, call: "ChatCall") -> float:
+        """Return the most a request may cost, at the dearest expert that may answer it; 0 for a key without a budget.
+
+        Where nothing bounds what an expert writes, it is taken for what its calls cost on average.
+        """
+        if key is None or key.budget_usd is None:
+            return 0.0
+        names = [name for name in self.experts if may_use(key, name)] if expert is None else [expert]
+        return max((self._most_usd_of(name, call) for name in names), default=0.0)
+
+    def _most_usd_of(self, name: str, call: "ChatCall") -> float:
+        expert, mean = self.executor.experts[name], self._mean_usd.get(name, 0.0)
+        return max(mean, expert.price.at_most(expert.estimate_chat(call)) or 0.0)
 
     def expert_health(self) -> dict[str, dict[str, Any]]:
         """Return how each expert is: its circuit, calls in flight and calls waiting."""
