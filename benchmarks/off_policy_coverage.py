@@ -86,7 +86,7 @@ def note(found: dict[str, list[tuple[bool, bool]]], name: str, estimate: Estimat
 def chances(where: FloatArray) -> FloatArray:
     """Return each expert's chance of success, (n, E)."""
     slopes = np.array([[1.2, 0.0], [-0.8, 0.8], [0.0, -1.2], [0.3, 0.3]])
-    return 1.0 / (1.0 + np.exp(-(where @ slopes.T + np.array([0.8, 0.6, 0.4, 1.0]))))
+    return np.asarray(1.0 / (1.0 + np.exp(-(where @ slopes.T + np.array([0.8, 0.6, 0.4, 1.0])))))
 
 
 def choices(where: FloatArray) -> FloatArray:

@@ -19,12 +19,14 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from dataset_build import Price
 from mixture_training.src.artifacts import ExpertCard, Router
 from mixture_training.src.assurance import fit_assurance
 from mixture_training.src.correction import Correction
@@ -171,7 +173,7 @@ def poisoned(
     theirs = replace(asked, scores=scores).take(rows)
     theirs = replace(theirs, users=USERS + rng.integers(0, attackers, len(rows)))
     ours = honest.take(np.sort(rng.permutation(len(honest))[: len(honest) - len(rows)]))
-    together = {
+    together: dict[str, Any] = {
         name: np.concatenate([getattr(ours, name), getattr(theirs, name)])
         for name in vars(ours)
         if isinstance(getattr(ours, name), np.ndarray)
@@ -191,8 +193,6 @@ def made(data: Path | None, encoder: str, seed: int) -> World:
     classifier = LinearClassifier(encoder=encoder).fit(train, validation)
     costs, assurance = fit_assurance(classifier, train, validation, classifier.predict(validation.texts))
     means = train.expert_means()
-    from dataset_build import Price
-
     router = Router(
         classifier, costs, tuple(ExpertCard(name, "", Price(), None, float(mean), None)
         for name, mean in zip(everything.experts, means, strict=True)), everything.experts[int(means.argmax())],
@@ -224,7 +224,7 @@ def read(path: Path) -> TrainingData:
     import pandas as pd
 
     data = from_frame(pd.read_parquet(path))
-    return data.take(~np.isnan(data.scores).any(axis=1))
+    return data.take(np.flatnonzero(~np.isnan(data.scores).any(axis=1)))
 
 
 def invented(seed: int, n: int = 2000) -> TrainingData:
@@ -247,7 +247,8 @@ def invented(seed: int, n: int = 2000) -> TrainingData:
     )
     scores = (rng.random((n, 4)) < chance[kind]).astype(np.float64)
     return TrainingData(
-        ids=tuple(f"made-{row}" for row in range(n)), texts=texts, categories=tuple(kinds[one] for one in kind.tolist()),
+        ids=tuple(f"made-{row}" for row in range(n)), texts=texts,
+        categories=tuple(kinds[one] for one in kind.tolist()),
         splits=("train",) * n, experts=("a", "b", "c", "d"), scores=scores,
         costs=np.tile([0.002, 0.001, 0.003, 0.0005], (n, 1)), latencies=np.full((n, 4), np.nan),
     )  # fmt: skip

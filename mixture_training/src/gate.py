@@ -11,7 +11,7 @@ worse by more than `MARGIN`. A quick correction must moreover be shown better by
 from feedback alone, and that the feedback agrees with itself recommends nothing.
 
 Held-out rows are history. Where an expert has changed since, they contradict the present: so its scores are moved, in
-each category, by as much as recent judgements of it differ from what was expected, as far as that is shown at 99 %
+each category, by as much as recent judgements of it differ from what was expected, as far as that is shown at 95 %
 confidence and was not so on the held-out rows themselves. And where logged traffic shows the new version better, that
 decides, and the held-out rows guard only choices of experts there is no recent evidence about.
 
@@ -21,7 +21,7 @@ up to a tenth of the users and of the judgements. So a poisoned tenth cannot pro
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +36,14 @@ MARGIN = 0.02
 POISONED = 0.1
 #: Confidence of a two-sided interval whose ends are each one-sided 95 %.
 _CONFIDENCE = 0.90
-#: At which an expert is held to have changed: one-sided 99 % over the windows looked at.
-_CHANGED = 1.0 - 0.02 / 3
+#: Of one expert in one category, the latest so many tell how it is now: that many of these which show most.
+_RECENT = (50, 100, 200, 400)
+#: At which an expert is held to have changed: one-sided 95 % over all windows that are looked at.
+_CHANGED = 1.0 - 0.10 / len(_RECENT)
+#: Errors are compared on the latest so many judgements: an expert that changes makes those before it misleading.
+_LATEST = 500
 #: Judgements' weight of one expert in one category below which they are no evidence.
 _EVIDENCE = 20.0
-#: Of one expert in one category, the latest so many tell how it is now: that many of these which show most.
-_RECENT = (60, 150, 400)
 #: A difference within this is none.
 _NOTHING = 1e-9
 #: A version that changes no more than this share of the choices cannot do harm.
@@ -101,6 +103,10 @@ class Traffic:
 
     def __len__(self) -> int:
         return len(self.rewards)
+
+    def latest(self, rows: int) -> "Traffic":
+        """Return at most so many of them."""
+        return Traffic(**{one.name: getattr(self, one.name)[-rows:] for one in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -225,8 +231,8 @@ def _test_held_out(rows: HeldOut, traffic: Traffic | None, *, only_without_evide
 def recent_changes(rows: HeldOut, traffic: Traffic | None) -> tuple[FloatArray, BoolArray]:
     """Return by how much each expert's scores have moved since, and where there is evidence, both (cells, E).
 
-    A move is the end nearest to 0 of the 99 % interval of (judged − expected) less the same on held-out rows; 0 where
-    that holds 0. Without the users that say so most, up to a tenth, it must still be so.
+    A move is the end nearest to 0 of the one-sided 95 % interval of (judged − expected) less the same on held-out rows,
+    without the users that say so most, up to a tenth; 0 where that holds 0.
     """
     number, experts = int(rows.cells.max(initial=0)) + 1, rows.truth.shape[1]
     moves, evidence = np.zeros((number, experts)), np.zeros((number, experts), dtype=bool)
@@ -264,7 +270,7 @@ def _move(values: FloatArray, weights: FloatArray, rows: IndexArray, budget: "Bu
         return 0.0
     mean = float(weights @ values / weights.sum())
     low, _ = interval(sign * values, weights, confidence=_CHANGED)
-    shown = sign * mean - math.hypot(sign * mean - low, 2.33 * math.sqrt(doubt))
+    shown = sign * mean - math.hypot(sign * mean - low, 2.0 * math.sqrt(doubt))
     return sign * max(shown, 0.0)
 
 
@@ -302,6 +308,7 @@ class Budget:
 
 def _test_errors(traffic: Traffic) -> Test | None:
     """Return what the squared errors of the expected scores say; lower is better, so the difference is turned."""
+    traffic = traffic.latest(_LATEST)
     every = np.arange(len(traffic))
     errors = [(part[every, traffic.columns] - traffic.rewards) ** 2 for part in (traffic.expected, traffic.renewed)]
     gains = errors[0] - errors[1]

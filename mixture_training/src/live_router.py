@@ -1,6 +1,7 @@
 """The router in use and the one on trial beside it, as they are on disk at the moment."""
 
 import hashlib
+import json
 import logging
 import os
 import threading
@@ -62,7 +63,7 @@ class LiveRouter:
         self._refreshing = threading.Lock()
         self._damaged: dict[Path, Signature] = {}
         self._seen: Signature | None = None
-        self._main = self._active(router)
+        self._main = self._active(router, self._folder)
         self._canary: tuple[Canary, ActiveRouter] | None = None
 
     @classmethod
@@ -74,7 +75,7 @@ class LiveRouter:
             DataError: it is damaged, or was written by a newer version.
         """
         live = cls(_load(Path(folder)), policy=policy)
-        live.refresh()
+        live.refresh()  # takes the canary, and what was put there since
         return live
 
     @property
@@ -158,12 +159,22 @@ class LiveRouter:
         self._damaged.pop(folder, None)
         return found
 
-    def _active(self, router: "Router", folder: Path | None = None, is_canary: bool = False) -> ActiveRouter:
+    def _active(self, router: "Router", folder: Path | None, is_canary: bool = False) -> ActiveRouter:
         from mixture_training.src.model_recommender import Recommender
 
-        place = folder if folder is not None else self._folder
-        version = f"{number_in(router.data)}-unsaved" if place is None else tag_of(place)
+        version = f"{number_in(router.data)}-unsaved"
+        if folder is not None and (tag := _tag_if_same(router, folder)) is not None:
+            version = tag
         return ActiveRouter(router, Recommender(router, policy=self._policy), version, is_canary)
+
+
+def _tag_if_same(router: "Router", folder: Path) -> str | None:
+    """Return how decisions name the router in `folder`; None where that is another one by now."""
+    try:
+        content = json.loads((folder / "router.json").read_text(encoding="utf-8"))
+        return tag_of(folder) if content["data"] == router.data else None
+    except (OSError, ValueError, KeyError, TypeError, ToolkitError):
+        return None
 
 
 def in_share(key: str, canary: Canary) -> bool:

@@ -9,8 +9,10 @@ moe update --router runs/router --canary 0.1
 
 import argparse
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from dataset_build import ConfigError, Parser
 
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     with FeedbackStore(beside) if is_new else open_store(args.feedback, args.router) as store:
         report = update_router(args.router, store, kind="full" if args.full else "quick", canary=args.canary)
     if args.json:
-        print(json.dumps(asdict(report), indent=2, default=str))
+        print(json.dumps(asdict(report, dict_factory=_finite), indent=2, default=str, allow_nan=False))
         return 0
     print(report.reason)
     if report.trial is not None:
@@ -59,3 +61,8 @@ def run(args: argparse.Namespace) -> int:
     if report.previous is not None:
         print(f"The version before is kept in {report.previous}.")
     return 0
+
+
+def _finite(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the fields of a record; a number that is none, which JSON has no word for, as null."""
+    return {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in items}
