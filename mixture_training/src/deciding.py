@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mixture_training.src.bandit import Exploration, Explorer
     from mixture_training.src.live_router import ActiveRouter
 
-#: Texts whose routing is remembered: the turns of an agent's loop all have the same one.
-REMEMBERED = 512
+#: Texts whose routing is remembered (the turns of an agent's loop all have the same one), and how long they may be.
+REMEMBERED, LONGEST_REMEMBERED = 512, 8192
 #: Routing that takes longer than this many seconds is done in a thread, so that nobody else waits for it.
 INLINE_S = 1e-3
 #: Tokens that an answer is given room for in an expert's context, where the request does not bound it.
@@ -127,7 +127,8 @@ class Decider:
             if active.version not in self._fastest_s:
                 self._fastest_s.clear()  # versions come and go
             self._fastest_s[active.version] = min(took_s, self._fastest_s.get(active.version, took_s))
-            self._routed[active.version, policy, text] = routed
+            if len(text) <= LONGEST_REMEMBERED:
+                self._routed[active.version, policy, text] = routed
             if len(self._routed) > REMEMBERED:
                 self._routed.popitem(last=False)
         return routed
