@@ -19,8 +19,8 @@ from mixture_training.src.linear import LinearClassifier
 from mixture_training.src.metrics.multi_label import f1_per_label, macro_f1
 from mixture_training.src.model_recommender import Recommender
 from mixture_training.src.neighbours import NeighboursClassifier
-from mixture_training.src.training_data import from_frame
 from mixture_training.src.refitting import with_feedback
+from mixture_training.src.training_data import from_frame
 from tests.mixture_training.synthetic import EXPERTS, joined, make_data
 
 FRUIT = "tell me about apple and pear"
