@@ -127,3 +127,12 @@ def store_place(request, tmp_path):
     if request.param == "sqlite":
         return tmp_path / "new" / "f.sqlite3"
     return request.getfixturevalue("postgres").new_database()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless browser, started once."""
+    from tests.mixture_training.page_browser import started_browser
+
+    with started_browser() as running:
+        yield running

@@ -247,7 +247,7 @@ function circuit(health) {
 
 function latest(rows) {
   if (!rows.length) return el("p", { class: "soft" }, "None in the last hour.");
-  return table("Latest requests", [
+  return table("Requests, the newest first", [
     { name: "When", kind: "text", of: (one) => el("a", { href: `#try/${encodeURIComponent(one.id)}`, title: "Show the receipt" }, when(one.created, { day: false, seconds: true })) },
     { name: "Answered by", kind: "text", of: (one) => one.expert ?? "nobody" },
     { name: "How", kind: "text", of: (one) => ending(one) },

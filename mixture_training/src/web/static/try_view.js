@@ -71,7 +71,7 @@ export function tryView(section, router) {
     }
     running?.abort();
     const own = (running = new AbortController());
-    const text = el("div", { class: "answer", id: newId("answer"), "aria-live": "polite", tabindex: "0", role: "region", "aria-label": "Answer" });
+    const text = el("div", { class: "answer", id: newId("answer"), "aria-live": "polite", tabindex: "0", role: "region", "aria-label": "What was answered" });
     const status = el("p", { class: "soft small", role: "status" }, "Asking …");
     const after = el("div");
     put(answer, status, text, after);
