@@ -154,11 +154,27 @@ class _Seen:
 
 def _with_vectors(router: "Router", judged: Sequence[Judged]) -> list[Judged]:
     """Return those whose decision kept a vector as wide as the router reads them."""
-    vectors = router.classifier.vectors_of(["?"])
-    if vectors is None:
-        return []
-    width = 2 * int(vectors.shape[1])
+    width = _width(router)
     return [one for one in judged if one.decision.features is not None and len(one.decision.features) == width]
+
+
+def _width(router: "Router") -> int | None:
+    """Return the bytes of a vector that the router reads; None where it reads none."""
+    vectors = router.classifier.vectors_of(["?"])
+    return None if vectors is None else 2 * int(vectors.shape[1])
+
+
+def vectors_in(router: "Router", decisions: Sequence[Decision]) -> tuple[npt.NDArray[np.float32], list[Decision]]:
+    """Return the vectors, (n, d), of the decisions that kept one the router reads, and those n decisions."""
+    width = _width(router)
+    kept = [one for one in decisions if one.features is not None and len(one.features) == width]
+    return _vectors(kept), kept
+
+
+def _vectors(decisions: Sequence[Decision]) -> npt.NDArray[np.float32]:
+    """Return the vectors of decisions that kept equally long ones, (n, d)."""
+    read = np.frombuffer(b"".join(one.features or b"" for one in decisions), dtype="<f2")
+    return np.nan_to_num(read.reshape(len(decisions), -1).astype(np.float32)) if decisions else np.empty((0, 0), "f4")
 
 
 def _chances(decision: Decision, experts: Sequence[str]) -> list[float]:
@@ -177,8 +193,7 @@ def _by_vectors(router: "Router", decisions: Sequence[Decision]) -> _Seen:
     from mixture_training.src.vector_classifier import VectorClassifier
 
     n = len(decisions)
-    vectors = np.frombuffer(b"".join(one.features or b"" for one in decisions), dtype="<f2").reshape(n, -1)
-    vectors = np.nan_to_num(vectors.astype(np.float32))
+    vectors = _vectors(decisions)
     column_of = {name: column for column, name in enumerate(router.expert_names)}
     told, costs = (np.full((n, len(column_of)), np.nan) for _ in range(2))
     novelty = np.full(n, np.nan)

@@ -19,7 +19,7 @@ from mixture_training.src.decisions import Judged, now
 from mixture_training.src.feedback_store import FeedbackStore, ScoredInstruction
 from mixture_training.src.full_update import check_texts, evidence_of, refitted, split_feedback
 from mixture_training.src.gate import GateDecision, HeldOut, Test, Traffic, decide
-from mixture_training.src.judgements import Judgements, read_judgements
+from mixture_training.src.judgements import Judgements, read_judgements, vectors_in
 from mixture_training.src.metrics.bootstrap import Interval, paired_difference
 from mixture_training.src.off_policy import Estimate, FloatArray
 from mixture_training.src.quick_update import propose, validation_rows
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from mixture_training.src.drift import Drift
 
 Kind = Literal["quick", "full"]
+
+#: The latest decisions, judged or not, whose instructions are compared with those of training.
+_LATEST = 400
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ def _update(folder: Path, router: Router, store: FeedbackStore, kind: Kind, cana
     ).hex()
     if digest == (router.data.get("feedback") or {}).get("digest"):
         return replace(report, reason=f"Not updated: there is no feedback that version {version} has not learned from.")
-    report = replace(report, drift=_drift(router, judged))
+    report = replace(report, drift=_drift(router, judged, store))
     learn = _quick if kind == "quick" else _full
     proposal = learn(router, judged, store, report, as_canary=canary is not None)
     if isinstance(proposal, UpdateReport):
@@ -290,19 +293,19 @@ def _compare(old: FloatArray, new: FloatArray) -> Comparison | None:
     return Comparison(len(old), float(old.mean()), float(new.mean()), paired_difference(new, old))
 
 
-def _drift(router: Router, judged: Sequence[Judged]) -> "Drift | None":
-    """Return how the instructions of judged decisions differ from those trained on; None where nothing tells."""
+def _drift(router: Router, judged: Sequence[Judged], store: FeedbackStore) -> "Drift":
+    """Return how the latest instructions, and the scores of the experts, differ from what training let expect."""
     from mixture_training.src.drift import DriftMonitor
 
+    latest = store.decisions(limit=_LATEST, newest_first=True)[::-1]
+    vectors, decisions = vectors_in(router, latest)
     judgements = read_judgements(router, judged)
-    if not len(judgements):
-        return None
-    every, columns, names = np.arange(len(judgements)), judgements.columns, router.classifier.category_names_
+    every = np.arange(len(judgements))
     return DriftMonitor(router).measure(
-        judgements.vectors if judgements.vectors.shape[1] else None,
-        [names[cell] if cell < len(names) else None for cell in judgements.cells.tolist()],
-        columns=columns,
+        vectors if len(decisions) else None,
+        [decision.category for decision in decisions],
+        columns=judgements.columns,
         scores=judgements.scores,
-        expected=judgements.expected[every, columns],
-        moments=judgements.moments / 86_400.0,
+        expected=judgements.expected[every, judgements.columns],
+        moments=judgements.moments,
     )

@@ -215,6 +215,7 @@ def test_a_quick_update_follows_an_expert_that_degrades(router_folder, store):
     assert report.version == 2
     assert report.error.new < report.error.old
     assert report.traffic["dr"].is_reliable
+    assert "adder" in str(report.drift)
     assert {test.name for test in report.tests} >= {"held_out", "traffic", "errors"}
     router = Router.load(router_folder)
     table = Recommender(router).table(sums(20, start=1000))
