@@ -59,7 +59,8 @@ def node_modules(request, tmp_path_factory) -> Path:
     """A folder with the `openai` package of npm, kept between runs in pytest's cache."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("needs node and npm")
-    folder = Path(request.config.cache.mkdir("node-openai"))
+    cache = getattr(request.config, "cache", None)  # none where pytest was told to keep none
+    folder = tmp_path_factory.mktemp("node-openai") if cache is None else Path(cache.mkdir("node-openai"))
     if not (folder / "node_modules" / "openai").is_dir():
         command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "openai@7"]
         try:

@@ -44,6 +44,7 @@ def test_what_is_typed_is_decided_at_once_and_answered_with_its_cost(server, bro
         assert page.locator(".decision .mark.chosen").get_attribute("data-expert") == chosen
         assert chosen in page.inner_text(".decision .why")
         page.click("text=All 2 experts as a table")
+        page.locator(".receipt tbody tr").nth(1).wait_for()
         assert page.locator(".receipt tbody tr").count() == 2
         page.click("#view-try button.primary")
         seen.see(".judge")
