@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from dataset_build.src.minilm import MiniLM, cache_folder
     from dataset_build.src.model_loader import load_expert, load_experts, parse_expert
     from dataset_build.src.near_duplicates import NearDuplicates
+    from dataset_build.src.patience import Patience
     from dataset_build.src.records import CANNOT_ANSWER, COLUMNS, Answer, Instruction, Price, Response, Score, Usage
     from dataset_build.src.registry import Registry, nearest
     from dataset_build.src.scorers.base import Scorer
@@ -99,6 +100,7 @@ _HOME = {
     "Needs": "dataset_build.src.experts.capabilities:Needs",
     "OWN_KEYS": "dataset_build.src.experts.chat_call:OWN_KEYS",
     "Parser": "dataset_build.src.arguments:Parser",
+    "Patience": "dataset_build.src.patience:Patience",
     "Price": "dataset_build.src.records:Price",
     "PriceConfig": "dataset_build.src.config:PriceConfig",
     "Registry": "dataset_build.src.registry:Registry",
@@ -194,6 +196,7 @@ __all__ = [
     "Needs",
     "OWN_KEYS",
     "Parser",
+    "Patience",
     "Price",
     "PriceConfig",
     "Registry",

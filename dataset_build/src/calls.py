@@ -17,6 +17,7 @@ from dataset_build.src.errors import ExpertCrashedError, ExpertError, ExpertUnav
 from dataset_build.src.experts.base import Expert
 from dataset_build.src.experts.chat_call import ChatCall, ChatPiece
 from dataset_build.src.limits import CIRCUIT_OPEN, LONGEST_RETRY_AFTER_S, Endpoint
+from dataset_build.src.patience import Patience
 from dataset_build.src.records import MOST_TOKENS, Answer, CallEstimate, Instruction, Response, Usage, is_count
 from dataset_build.src.tokens import count_tokens
 
@@ -334,17 +335,16 @@ class ExpertCall:
         """Yield what the expert yields, each in its time; the last is an `Answer`."""
         assert isinstance(self._asked, ChatCall)
         stream: AsyncIterator[ChatPiece | Answer] = self._expert.stream_chat(self._asked)
-        clock = asyncio.get_running_loop().time
+        clock, patience = asyncio.get_running_loop().time, Patience()
         first_until = clock() + self._timeout_s
         try:
             while True:
                 until = first_until if self.first_token_s is None else clock() + self._timeout_s
-                async with asyncio.timeout_at(until):
-                    item = await anext(stream)
-                yield item
+                yield await patience.wait(anext(stream), until)
         except StopAsyncIteration:
             raise ExpertCrashedError("its stream ended without an Answer", expert=self._expert.name) from None
         finally:
+            patience.close()
             if isinstance(stream, AsyncGenerator):
                 await stream.aclose()
 

@@ -1,6 +1,7 @@
 """What is remembered: what was decided, what came of it, and how good it turned out to be."""
 
-import uuid
+import os
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -137,10 +138,15 @@ class Judged:
 
 
 def new_id() -> str:
-    """Return a fresh decision id."""
-    return uuid.uuid4().hex[:16]
+    """Return a fresh decision id: 16 hex digits of 64 random bits."""
+    return f"{_random.getrandbits(64):016x}"
 
 
 def now() -> str:
     """Return the time as it is stored."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+#: Ids are no secrets, and the system's own chance costs more than the rest of an id.
+_random = random.Random(os.urandom(32))
+os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
-from dataset_build import CANNOT_ANSWER, ChatPiece, Expert, ExpertCall, Response, ToolExpert
+from dataset_build import CANNOT_ANSWER, ChatPiece, Expert, ExpertCall, Patience, Response, ToolExpert
 from mixture_training.src.decisions import Attempt
 from mixture_training.src.execution import TokenUsage
 
@@ -126,6 +126,7 @@ class Trial:
         """Yield the pieces of an open stream, the first one too; `error` says afterwards whether it broke."""
         assert self._items is not None
         item: ChatPiece | Response | None = self._first
+        patience = Patience()
         try:
             while isinstance(item, ChatPiece):
                 self.text += item.text
@@ -133,8 +134,7 @@ class Trial:
                     value for key, value in item.delta.items() if key not in _TEXT_KEYS
                 )
                 yield item
-                async with asyncio.timeout_at(self._total):
-                    item = await anext(self._items)
+                item = await patience.wait(anext(self._items), self._total)
             assert item is not None
             self._finish(item)
         except TimeoutError:
@@ -142,6 +142,8 @@ class Trial:
         except (asyncio.CancelledError, GeneratorExit):
             await self.close()
             raise
+        finally:
+            patience.close()
 
     async def drain(self) -> None:
         """Take in the rest of a stream that nobody is shown, for what it cost."""
