@@ -155,6 +155,12 @@ def test_a_failure_is_told_without_what_endpoints_say():
     assert from_toolkit(failure).status == 400
     failure.attempts = (Attempt("a", None, 1.0, "timeout: 60 s"),)
     assert from_toolkit(failure).status == 504
+    failure.attempts = (
+        Attempt("a", None, 0.0, "circuit_open: not asked"),
+        Attempt("b", None, 0.1, "rate_limit: HTTP 429"),
+    )
+    told = from_toolkit(failure)
+    assert (told.status, told.headers) == (503, {"Retry-After": "2"})
     assert from_toolkit(DataError("/secret/place is damaged")).message == "The server could not do this."
 
 

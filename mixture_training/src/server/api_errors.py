@@ -35,6 +35,8 @@ _CODES = {
 COMMON_HEADERS = {"Server": "moe", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 #: Kinds of failed calls that are the request's own fault when every expert fails by one of them.
 _CLIENTS_FAULT = frozenset({"bad_request", "too_long", "content_filter", "no_capability"})
+#: Kinds that pass by themselves, and seconds after which it is worth asking again.
+_SOON, _SOON_S = frozenset({"circuit_open", "busy", "rate_limit", "overloaded"}), 2
 
 
 class ApiError(Exception):
@@ -127,6 +129,9 @@ def from_toolkit(problem: ToolkitError) -> ApiError:
         return ApiError(400, f"No expert takes this request ({said}).", code="experts_refused", decision=decision)
     if kinds and set(kinds.values()) == {"timeout"} or problem.kind == "timeout":
         return ApiError(504, f"No expert answered in time ({said}).", decision=decision)
+    if kinds and set(kinds.values()) <= _SOON or problem.kind in _SOON:
+        retry = {"Retry-After": str(_SOON_S)}
+        return ApiError(503, f"No expert takes calls now ({said}).", headers=retry, decision=decision)
     return ApiError(502, f"Every expert failed ({said}).", decision=decision)
 
 
