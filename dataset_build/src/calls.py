@@ -329,7 +329,7 @@ class ExpertCall:
         if self.first_token_s is not None:
             return []
         self.first_token_s = time.perf_counter() - self._started
-        return early
+        return [replace(piece, is_followed=True) for piece in early]
 
     async def _received(self) -> AsyncGenerator[ChatPiece | Answer, None]:
         """Yield what the expert yields, each in its time; the last is an `Answer`."""
@@ -340,7 +340,11 @@ class ExpertCall:
         try:
             while True:
                 until = first_until if self.first_token_s is None else clock() + self._timeout_s
-                yield await patience.wait(anext(stream), until)
+                item = await patience.wait(anext(stream), until)
+                yield item
+                while isinstance(item, ChatPiece) and item.is_followed:
+                    item = await anext(stream)
+                    yield item
         except StopAsyncIteration:
             raise ExpertCrashedError("its stream ended without an Answer", expert=self._expert.name) from None
         finally:

@@ -255,7 +255,7 @@ class Decider:
                 self._least_context is None or len(content) + ANSWER_TOKENS < self._least_context
             ):
                 return None
-        return Needs.of(call, ANSWER_TOKENS)
+        return Needs.of(call, ANSWER_TOKENS, counts_tokens=self._least_context is not None)
 
 
 def _characters(call: ChatCall) -> int:

@@ -134,7 +134,10 @@ class Trial:
                     value for key, value in item.delta.items() if key not in _TEXT_KEYS
                 )
                 yield item
-                item = await patience.wait(anext(self._items), self._total)
+                if item.is_followed:
+                    item = await anext(self._items)
+                else:
+                    item = await patience.wait(anext(self._items), self._total)
             assert item is not None
             self._finish(item)
         except TimeoutError:

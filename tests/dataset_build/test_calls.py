@@ -196,6 +196,7 @@ def test_pieces_before_the_first_token_are_held_until_it_comes_and_endless_ones_
     role, token = ChatPiece({"role": "assistant", "content": ""}), ChatPiece({"content": "a"})
     pieces, response = stream(Talks(*[role] * 50, token, Answer("a", finish_reason="stop")))
     assert pieces == [role] * calls.MOST_EARLY_PIECES + [token]
+    assert [piece.is_followed for piece in pieces] == [True] * calls.MOST_EARLY_PIECES + [False]
     assert (response.text, response.error) == ("a", None)
     pieces, response = stream(Talks(*[role, 0.02] * 100), timeout_s=0.3)
     assert pieces == []

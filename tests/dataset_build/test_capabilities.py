@@ -55,6 +55,7 @@ def test_tokens_are_those_of_all_that_is_read_and_of_the_answer():
     assert Needs.of(ChatCall((USER, USER)), 100).tokens > plain.tokens + count_tokens("hello there")
     assert Needs.of(ChatCall((USER,), {"tools": [TOOL]}), 100).tokens > plain.tokens
     assert Needs.of(ChatCall((part("image_url", image_url={"url": "A" * 10**6}),))).tokens < 5000
+    assert [Needs.of(ChatCall((USER,), o), 9, counts_tokens=False).tokens for o in ({}, {"max_tokens": 7})] == [0, 0]
     assert missing(Capabilities(context_tokens=plain.tokens), plain) == ()
     assert missing(Capabilities(context_tokens=plain.tokens - 1), plain) == ("context_tokens",)
 

@@ -134,6 +134,18 @@ def test_a_secret_in_another_spelling_is_masked_in_pieces_too(spelled: str):
         assert text == masked(f"a {spelled} b", (SECRET,))
 
 
+def test_a_piece_says_whether_the_next_has_arrived_with_it():
+    texts = [piece({"content": letter}) for letter in "abc"]
+    pieces, _ = streamed(texts[0] + texts[1], texts[2] + piece({}, "stop"), hidden=())
+    assert [one.is_followed for one in pieces] == [True, False, False, False]
+    # What was kept because of a secret comes with the end.
+    pieces, _ = streamed(piece({"content": SECRET[:4]}) + piece({}, "stop"))
+    assert [(one.text, one.finish_reason, one.is_followed) for one in pieces[-2:]] == [
+        (SECRET[:4], None, True),
+        ("", "stop", False),
+    ]
+
+
 def test_without_secrets_a_delta_is_the_very_one_that_came():
     odd = {"role": "assistant", "content": None, "x_own": {"a": [1, None]}, "refusal": None}
     pieces, _ = streamed(piece(odd), piece({"content": "a"}, "stop"), hidden=())

@@ -104,6 +104,19 @@ class LiveServer:
                     got += part
             return got
 
+    def frames(self) -> list[bytes]:
+        """Return a streamed answer as the server wrote it: each frame of HTTP's chunked coding is one write."""
+        body = json.dumps({"model": "moe", "messages": [{"role": "user", "content": "one two"}], "stream": True})
+        head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {self.key}\r\nConnection: close\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        sent = self.raw(f"POST /v1/chat/completions HTTP/1.1\r\n{head}{body}".encode())
+        rest, frames = sent.partition(b"\r\n\r\n")[2], []
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            frames.append(rest[: int(size, 16)])
+            rest = rest[int(size, 16) + 2 :]
+        return frames[:-1]
+
     def make_key(self, **limits: Any) -> str:
         """Return a new key's secret, known to the server."""
         store = FeedbackStore(self.store)

@@ -62,6 +62,22 @@ def test_a_stream_says_the_same_as_a_whole_answer(server: LiveServer):
     assert text == server.chat().json["choices"][0]["message"]["content"]
 
 
+def test_pieces_that_arrive_together_are_sent_together_and_others_at_once(server: LiveServer):
+    together = server.frames()
+    assert len(together) <= 3
+    try:
+        for expert in server.experts.values():
+            expert.change(gap_s=0.02)
+        apart = server.frames()
+    finally:
+        for expert in server.experts.values():
+            expert.change(gap_s=0.0)
+    assert len(apart) >= 8
+    assert [
+        [chunk["choices"][0]["delta"] for chunk in chunks_of(b"".join(frames))[:-1]] for frames in (together, apart)
+    ] == [[chunk["choices"][0]["delta"] for chunk in chunks_of(server.chat(stream=True).body)[:-1]]] * 2
+
+
 def test_a_prompt_is_answered_whole_and_piece_by_piece(server: LiveServer):
     asked = {"model": "moe", "prompt": "How much is 3 and 4?"}
     whole = server.ask("POST", "/v1/completions", asked).json

@@ -60,15 +60,16 @@ class Needs:
     tokens: int = 0
 
     @classmethod
-    def of(cls, call: ChatCall, answer_tokens: int = 0) -> "Needs":
+    def of(cls, call: ChatCall, answer_tokens: int = 0, *, counts_tokens: bool = True) -> "Needs":
         """Return the needs of a call.
 
         Args:
             call: The conversation.
             answer_tokens: Tokens to keep free for the answer, where the call does not bound it.
+            counts_tokens: Whether tokens are counted; they are 0 where nobody asks.
         """
         if call.is_plain and isinstance(call.messages[0].get("content"), str):
-            return cls(tokens=prompt_tokens(call) + answer_tokens)
+            return cls(tokens=prompt_tokens(call) + answer_tokens if counts_tokens else 0)
         kinds = {_kind(part) for message in call.messages for part in _parts(message)}
         options = call.options
         form = options.get("response_format")
@@ -79,7 +80,7 @@ class Needs:
             vision=bool(kinds & _IMAGES),
             audio=bool(kinds & _SOUNDS) or (isinstance(modalities, Sequence) and "audio" in modalities),
             json_mode=isinstance(form, Mapping) and form.get("type", "text") != "text",
-            tokens=prompt_tokens(call) + (answer_tokens if bound is None else bound),
+            tokens=prompt_tokens(call) + (answer_tokens if bound is None else bound) if counts_tokens else 0,
         )
 
 

@@ -63,11 +63,14 @@ class ChatPiece:
         delta: As the endpoint gave it: `content`, `tool_calls`, `refusal`, `reasoning_content` …
         finish_reason: Of the last piece.
         logprobs: Of its tokens, as the endpoint gave them.
+        is_followed: Whether the next item of the stream has arrived with it: it comes without waiting, and both can be
+            passed on at once.
     """
 
     delta: Mapping[str, Any]
     finish_reason: str | None = None
     logprobs: Mapping[str, Any] | None = None
+    is_followed: bool = field(default=False, compare=False)
 
     @property
     def text(self) -> str:

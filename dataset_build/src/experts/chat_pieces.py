@@ -27,8 +27,9 @@ class StreamedChat(StreamedReply):
 
     def __init__(self, expert: str, hidden: Sequence[str] = ()) -> None:
         super().__init__(expert, hidden)
-        self._ready: list[ChatPiece] = []
-        self._end: ChatPiece | None = None
+        #: Delta, finish_reason and logprobs of each piece that came since the last time.
+        self._ready: list[tuple[Mapping[str, Any], str | None, Mapping[str, Any] | None]] = []
+        self._end: str | None = None
         self._message: dict[str, Any] = {}
         self._logprobs: dict[str, list[Any]] = {}
         self._masked = _MaskedDeltas(hidden) if hidden else None
@@ -36,7 +37,8 @@ class StreamedChat(StreamedReply):
     def take(self) -> list[ChatPiece]:
         """Return the pieces that came since the last time."""
         ready, self._ready = self._ready, []
-        return ready
+        last = len(ready) - 1
+        return [ChatPiece(*fields, is_followed=place < last) for place, fields in enumerate(ready)]
 
     def finish(self) -> Reply | ExpertError:
         """Return the reply after the body has ended; `take` then returns the pieces that were kept."""
@@ -44,13 +46,13 @@ class StreamedChat(StreamedReply):
             result = read_reply(b"".join(self._plain), expert=self._expert, hidden=self._hidden, reader=read_chat)
             if isinstance(result, Reply) and result.choice is not None:
                 message, reason = result.choice["message"], result.finish_reason
-                self._ready.append(ChatPiece(message, reason or "stop", result.choice.get("logprobs")))
+                self._ready.append((message, reason or "stop", result.choice.get("logprobs")))
             return result
         result = super().finish()
         if isinstance(result, Reply):
             held = [] if self._masked is None else self._masked.flush()
-            self._ready += [ChatPiece(delta) for delta in held]
-            self._ready.append(self._end or ChatPiece({}, result.finish_reason or "stop"))
+            self._ready += [(delta, None, None) for delta in held]
+            self._ready.append(({}, self._end or result.finish_reason or "stop", None))
         return result
 
     def _piece(self, piece: Mapping[str, Any]) -> None:
@@ -78,9 +80,9 @@ class StreamedChat(StreamedReply):
                 logprobs = None
             delta = shown
         if delta or logprobs:
-            self._ready.append(ChatPiece(delta, None, masked_json(logprobs, self._hidden)))
+            self._ready.append((delta, None, masked_json(logprobs, self._hidden)))
         if choice.get("finish_reason"):
-            self._end = ChatPiece({}, str(choice["finish_reason"]))
+            self._end = str(choice["finish_reason"])
         self.has_begun = self.has_begun or bool(delta.get("tool_calls"))
 
     def _read(self) -> Reply | ExpertError:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 200
 #: Seconds beyond a request's time after which it is ended even if what should have kept it did not.
 _GRACE_S = 5.0
+#: Chunks that are sent together at most.
+_MOST_UNSENT = 64
 
 
 async def chat_completions(exchange: Exchange) -> web.StreamResponse:
@@ -110,6 +112,8 @@ class _Stream:
         self._response: web.StreamResponse | None = None
         self._chunks: ChunkWriter | None = None
         self._receipt: Receipt | None = None
+        #: Chunks that are sent together with the next, which has arrived too.
+        self._unsent: list[bytes] = []
         #: The piece that ends the answer waits for what was decided, which goes with it.
         self._last: tuple[Mapping[str, Any], str] | None = None
 
@@ -131,7 +135,7 @@ class _Stream:
                 raise
             failure = from_toolkit(problem) if isinstance(problem, ToolkitError) else ApiError(504, "It took too long.")
             exchange.attempts = getattr(problem, "attempts", ())
-            await self._break_off(failure)
+            self._break_off(failure)
         except (asyncio.CancelledError, ConnectionError):
             exchange.outcome = "cancelled"
             raise
@@ -139,9 +143,9 @@ class _Stream:
             if self._response is None:
                 raise
             exchange.services.log.problem(exchange.route, problem)
-            await self._break_off(ApiError(500, "The server could not do this."))
+            self._break_off(ApiError(500, "The server could not do this."))
         assert self._response is not None
-        await self._response.write_eof()
+        await self._response.write_eof(self._take())
         return self._response
 
     async def _send(self, events: AsyncIterator[Any]) -> None:
@@ -157,7 +161,8 @@ class _Stream:
             elif isinstance(event, Resumed):
                 chunks, response = await self._begin(event.expert)
                 self._last = None
-                await response.write(chunks.resumed(event.expert, event.after))
+                self._unsent.append(chunks.resumed(event.expert, event.after))
+                await response.write(self._take())
             elif isinstance(event, MoEResult):
                 await self._end(event)
 
@@ -182,21 +187,27 @@ class _Stream:
 
     async def _piece(self, expert: str, piece: "ChatPiece") -> None:
         chunks, response = await self._begin(expert)
-        if piece.finish_reason is None:
-            await response.write(chunks.piece(piece))
-        else:
+        if piece.finish_reason is not None:
             self._last = (piece.delta, piece.finish_reason)
+            return
+        self._unsent.append(chunks.piece(piece))
+        if not piece.is_followed or len(self._unsent) >= _MOST_UNSENT:
+            await response.write(self._take())
 
     async def _end(self, result: "MoEResult") -> None:
         self._exchange.note(result)
-        chunks, response = await self._begin(result.expert)
+        chunks, _ = await self._begin(result.expert)
         delta, reason = self._last or ({}, result.finish_reason or "stop")
-        parts = [chunks.last(delta, result.finish_reason or reason, moe_field(result))]
+        self._unsent.append(chunks.last(delta, result.finish_reason or reason, moe_field(result)))
         if self._body.with_usage:
-            parts.append(chunks.usage(usage_field(result.usage)))
-        await response.write(b"".join([*parts, DONE]))
+            self._unsent.append(chunks.usage(usage_field(result.usage)))
+        self._unsent.append(DONE)
 
-    async def _break_off(self, failure: ApiError) -> None:
-        assert self._response is not None
+    def _break_off(self, failure: ApiError) -> None:
         self._exchange.outcome, self._exchange.code = "failed", failure.code
-        await self._response.write(error_chunk(failure.to_json()))
+        self._unsent.append(error_chunk(failure.to_json()))
+
+    def _take(self) -> bytes:
+        """Return what is to be sent now."""
+        unsent, self._unsent = self._unsent, []
+        return b"".join(unsent)

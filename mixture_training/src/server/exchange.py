@@ -73,6 +73,8 @@ class Exchange:
         if request.body_exists and not _is_json(request.content_type):
             raise ApiError(415, "The body must be JSON: send Content-Type: application/json.")
         try:
+            if request.content.is_eof():  # it came with the head
+                return await request.read()
             async with asyncio.timeout(config.body_timeout_s):
                 return await request.read()
         except TimeoutError:
