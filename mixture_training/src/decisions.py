@@ -50,8 +50,8 @@ class Decision:
         id: What feedback refers to.
         created: ISO 8601, UTC.
         instruction: The text that was routed; None unless texts are kept.
-        expert: Who answered in the end; None when nobody did.
-        response: The answer; None unless texts are kept, or when nobody answered.
+        expert: Who answered in the end, or had begun to when the caller went away; None when nobody did.
+        response: The answer, or what there was of it; None unless texts are kept, or when nobody answered.
         ranking: The experts as the recommender ranked them.
         policy: The policy that ranked.
         category: The likeliest category, when known.

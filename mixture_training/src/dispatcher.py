@@ -192,8 +192,10 @@ class Dispatcher:
         )
 
     def _cancelled(self, plan: Plan, execution: Execution) -> None:
+        """Remember it under who had begun to answer, so that what was seen of the answer can be judged."""
         latency_s = time.perf_counter() - plan.started
-        self._store(plan, execution.attempts, "cancelled", None, None, execution.cost, latency_s)
+        begun = execution.expert if execution.response else None
+        self._store(plan, execution.attempts, "cancelled", begun, execution.response, execution.cost, latency_s)
 
     def _store(
         self,

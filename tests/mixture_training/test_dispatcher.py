@@ -190,8 +190,8 @@ def test_a_stream_that_breaks_hands_out_its_pieces_and_fails(made):
     assert (kept[0].id, kept[0].outcome, kept[0].expert) == (failure.value.decision_id, "failed", None)
 
 
-def test_a_stream_that_is_closed_ends_the_call(made):
-    dispatcher, kept = made(Hangs("adder"), Talker("poet"))
+def test_a_stream_that_is_closed_ends_the_call_and_what_was_seen_of_it_can_be_judged(made):
+    dispatcher, kept = made(Hangs("adder"), Talker("poet"), keep_texts=True)
 
     async def read():
         events = dispatcher.stream(ask())
@@ -203,6 +203,7 @@ def test_a_stream_that_is_closed_ends_the_call(made):
     assert asyncio.run(read()).piece.text == "I am "
     assert len(kept) == 1
     assert (kept[0].outcome, kept[0].attempts[0].expert) == ("cancelled", "adder")
+    assert (kept[0].expert, kept[0].response) == ("adder", "I am ")
 
 
 @pytest.mark.parametrize(
