@@ -1,6 +1,6 @@
 """Token vectors distilled from MiniLM, weighted and averaged: numpy and tokenizers only, a tenth of a millisecond."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from mixture_training.src.array_files import save_arrays
 from mixture_training.src.encoders.base import Embeddings, Encoder, readable
+from mixture_training.src.encoders.word_ids import WordIds
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -28,6 +29,7 @@ class StaticEncoder(Encoder):
 
     def __init__(self) -> None:
         self._parts: tuple[Tokenizer, Embeddings] | None = None
+        self._words: WordIds | None = None
 
     @property
     def seconds_per_text(self) -> float:
@@ -39,8 +41,7 @@ class StaticEncoder(Encoder):
         tokenizer, table = self._loaded()
         vectors = np.zeros((len(texts), table.shape[1]), dtype=np.float32)
         clean = [readable(text, _MAX_CHARACTERS) for text in texts]
-        for row, encoding in enumerate(_encodings(tokenizer, clean)):
-            ids = encoding.ids
+        for row, ids in enumerate(self._ids(tokenizer, clean)):
             if ids:
                 vectors[row] = table.take(ids, axis=0).sum(axis=0)
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
@@ -74,9 +75,9 @@ class StaticEncoder(Encoder):
             self._parts = (read_tokenizer(file.read_text(encoding="utf-8")), cached_table().astype(np.float32))
         return self._parts
 
-
-def _encodings(tokenizer: "Tokenizer", texts: Sequence[str]) -> Sequence[Any]:
-    if len(texts) == 1:  # not worth waking the library's threads for
-        return [tokenizer.encode(texts[0], add_special_tokens=False)]
-    encodings: list[Any] = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    return encodings
+    def _ids(self, tokenizer: "Tokenizer", texts: Sequence[str]) -> Iterable[list[int]]:
+        if len(texts) > 1:
+            return (encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False))
+        if self._words is None:  # one text is not worth waking the library's threads for
+            self._words = WordIds(tokenizer)
+        return [self._words.of(text) for text in texts]
