@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from dataset_build.src.experts.request_headers import RequestHeaders
     from dataset_build.src.experts.tools import tools
     from dataset_build.src.hub import call_hub
+    from dataset_build.src.hub_dataset import fetch_dataset, push_dataset
+    from dataset_build.src.hub_transfer import HubRepository
     from dataset_build.src.imported_rows import ImportSummary
     from dataset_build.src.importers.base import ImportFormat
     from dataset_build.src.importers.input_file import InputFile
@@ -85,6 +87,7 @@ _HOME = {
     "ExpertRefusedError": "dataset_build.src.errors:ExpertRefusedError",
     "ExpertUnavailableError": "dataset_build.src.errors:ExpertUnavailableError",
     "HttpConnection": "dataset_build.src.experts.http_connection:HttpConnection",
+    "HubRepository": "dataset_build.src.hub_transfer:HubRepository",
     "ImportFormat": "dataset_build.src.importers.base:ImportFormat",
     "ImportSummary": "dataset_build.src.imported_rows:ImportSummary",
     "InputFile": "dataset_build.src.importers.input_file:InputFile",
@@ -123,6 +126,7 @@ _HOME = {
     "comma_list": "dataset_build.src.arguments:comma_list",
     "count_tokens": "dataset_build.src.tokens:count_tokens",
     "endpoints_of": "dataset_build.src.limits:endpoints_of",
+    "fetch_dataset": "dataset_build.src.hub_dataset:fetch_dataset",
     "import_dataset": "dataset_build.src.importing:import_dataset",
     "judge_sample": "dataset_build.src.judging.calibration:judge_sample",
     "labels_of": "dataset_build.src.labels:labels_of",
@@ -140,6 +144,7 @@ _HOME = {
     "parsed_address": "dataset_build.src.experts.http_connection:parsed_address",
     "pause_s": "dataset_build.src.calls:pause_s",
     "positive_int": "dataset_build.src.arguments:positive_int",
+    "push_dataset": "dataset_build.src.hub_dataset:push_dataset",
     "read_dataset_json": "dataset_build.src.interchange:read_dataset_json",
     "read_failure": "dataset_build.src.experts.chat_protocol:read_failure",
     "read_judge": "dataset_build.src.judging.calibration:read_judge",
@@ -181,6 +186,7 @@ __all__ = [
     "ExpertRefusedError",
     "ExpertUnavailableError",
     "HttpConnection",
+    "HubRepository",
     "ImportFormat",
     "ImportSummary",
     "InputFile",
@@ -219,6 +225,7 @@ __all__ = [
     "comma_list",
     "count_tokens",
     "endpoints_of",
+    "fetch_dataset",
     "import_dataset",
     "judge_sample",
     "labels_of",
@@ -236,6 +243,7 @@ __all__ = [
     "parsed_address",
     "pause_s",
     "positive_int",
+    "push_dataset",
     "read_dataset_json",
     "read_failure",
     "read_judge",

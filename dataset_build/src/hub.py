@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 #: Seconds a hub call may take; a command that cannot reach the hub then ends within ten.
 HUB_TIMEOUT_S = 8.0
+#: A token, or the beginning of one where the message was cut.
+_TOKEN = re.compile(r"hf_[A-Za-z0-9]+")
 _IS_LEFT_ALONE: ContextVar[bool] = ContextVar("is_left_alone", default=False)
 
 
@@ -36,13 +38,22 @@ def is_hub_left_alone() -> bool:
     return _IS_LEFT_ALONE.get()
 
 
-def call_hub(what: str, function: Callable[[], T], *, timeout_s: float = HUB_TIMEOUT_S) -> T:
+def call_hub(
+    what: str,
+    function: Callable[[], T],
+    *,
+    timeout_s: float = HUB_TIMEOUT_S,
+    verb: str = "load",
+    advice: str = "Check the name and the network, or give a local path.",
+) -> T:
     """Return `function()`, or give up after `timeout_s`.
 
     Args:
         what: What is asked for, for the message ("model 'roberta-large'").
         function: The call; it goes on in a daemon thread when we give up on it.
         timeout_s: Seconds to wait.
+        verb: What is done with it, for the message.
+        advice: What to do where it fails, for the message.
 
     Raises:
         ConfigError: it failed or did not answer in time; one line that says what to do.
@@ -64,15 +75,19 @@ def call_hub(what: str, function: Callable[[], T], *, timeout_s: float = HUB_TIM
         quiet.lift()
     if outcome:
         return outcome[0]
-    advice = "Check the name and the network, or give a local path."
     if not failure:
         raise ConfigError(
-            f"Cannot load {what}: the hub did not answer within {timeout_s:g} s{quiet.reason()}. {advice}"
+            f"Cannot {verb} {what}: the hub did not answer within {timeout_s:g} s{quiet.reason()}. {advice}"
         )
     if isinstance(failure[0], ToolkitError | KeyboardInterrupt):
         raise failure[0]
     reason = " ".join(str(failure[0]).split())[:200].rstrip(".") or type(failure[0]).__name__
-    raise ConfigError(f"Cannot load {what}: {reason}. {advice}") from failure[0]
+    raise ConfigError(f"Cannot {verb} {what}: {reason}. {advice}") from failure[0]
+
+
+def without_tokens(message: str, token: str | None = None) -> str:
+    """Return the message with `token`, and whatever looks like a token of the hub, left out."""
+    return _TOKEN.sub("hf_…", message.replace(token, "…") if token else message)
 
 
 class _Quiet(logging.Filter):

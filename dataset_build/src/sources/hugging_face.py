@@ -1,14 +1,13 @@
 """Instructions from a data set on the Hugging Face hub, or from a local folder of data files."""
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dataset_build.src.errors import ConfigError, DataError, MissingDependencyError
-from dataset_build.src.hub import HUB_TIMEOUT_S, call_hub, in_one_line
+from dataset_build.src.hub import HUB_TIMEOUT_S, call_hub, in_one_line, without_tokens
 from dataset_build.src.mixing import in_proportion
 from dataset_build.src.records import SPLITS, Instruction
 from dataset_build.src.registry import nearest
@@ -19,9 +18,6 @@ from dataset_build.src.sources.rows import SPLIT_ALIASES, RowReader, distinct, s
 BLOCK = 256
 #: Words in the hub's answer when it wants to know who asks, or has not let them in.
 _CLOSED = ("gated", "private", "401", "403", "unauthorized", "forbidden")
-
-#: A token, or the beginning of one where the message was cut.
-_TOKEN = re.compile(r"hf_[A-Za-z0-9]+")
 
 T = TypeVar("T")
 
@@ -152,9 +148,7 @@ class HuggingFaceSource(Source):
         try:
             return function()
         except ConfigError as problem:
-            token = os.environ.get("HF_TOKEN")
-            message = str(problem).replace(token, "…") if token else str(problem)
-            message = _TOKEN.sub("hf_…", message)
+            message = without_tokens(str(problem), os.environ.get("HF_TOKEN"))
             if not self._is_local and any(word in message.casefold() for word in _CLOSED):
                 message += (
                     " A private or gated data set needs a token that may read it in the environment variable HF_TOKEN, "
