@@ -11,8 +11,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,7 @@ from mixture_training.src.costs import CostModel
 from mixture_training.src.policy import parse_policy
 from mixture_training.src.router_card import router_card
 from mixture_training.src.training_data import TrainingData, from_frame
+from mixture_training.src.version_folders import put_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,7 +142,7 @@ class Router:
         try:
             self._write(made)
             os.chmod(made, 0o755)
-            _replace(made, place)
+            put_folder(made, place)
         except OSError as problem:
             raise ConfigError(f"Cannot write the router to {folder}: {problem.strerror or problem}.") from None
         finally:
@@ -235,6 +236,56 @@ class Router:
                 f"{folder / _JSON} is damaged ({type(problem).__name__}: {problem}); train the router again."
             ) from None
 
+    @classmethod
+    def from_pretrained(cls, name_or_folder: Path | str, *, revision: str | None = None) -> "Router":
+        """Return the router in a folder, or `org/name` of the Hugging Face hub.
+
+        One of the hub is copied to a folder of its own (see `hub_router.find_router`), so that it can be updated.
+
+        Raises:
+            ConfigError: there is none, or the hub does not answer within seconds and there is no copy of before.
+            DataError: it is damaged, holds what no router does, or was written by a newer version.
+        """
+        from mixture_training.src.hub_router import find_router
+
+        return cls.load(find_router(name_or_folder, revision))
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool = True,
+        token: str | None = None,
+        commit_message: str = "Push a router of moe-toolkit",
+        with_data: bool = True,
+    ) -> str:
+        """Put the router on the Hugging Face hub and return its address.
+
+        What `save` writes goes there and nothing else: no decisions, feedback, keys, versions or other files beside
+        it. Of paths on this machine only the last part is told.
+
+        Args:
+            name: `org/name`; made where it is absent, else a commit is added.
+            private: Whether only its owner may see it; a repository that everybody sees is then refused.
+            token: May write there; None means that of `HF_TOKEN` or of `hf auth login`.
+            commit_message: What the hub shows beside the commit.
+            with_data: Whether the instructions and scores it learned from go along; without them it routes, but
+                cannot be learned again.
+
+        Raises:
+            ConfigError: the name is none, the token does not allow it, the hub cannot be reached, or the repository
+                is public and `private` is meant.
+        """
+        from mixture_training.src.hub_router import push_router
+
+        data = {**self.data, "path": PurePath(str(self.data["path"])).name} if self.data.get("path") else self.data
+        copy = replace(self, data=data)
+        if not with_data:
+            copy.folder = copy._training = None
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = copy.save(Path(scratch) / "router")
+            return push_router(folder, name, private=private, token=token, commit_message=commit_message)
+
 
 def check_output(folder: Path, *, overwrite: bool) -> None:
     """Raise unless a router may be written to `folder`; called before the work, so that none is lost.
@@ -254,21 +305,6 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
         above = above.parent
     if not above.is_dir() or not os.access(above if above != folder else folder.parent, os.W_OK | os.X_OK):
         raise ConfigError(f"Cannot write the router to {folder}: {above} cannot be written; choose another --output.")
-
-
-def _replace(made: Path, folder: Path) -> None:
-    """Put `made` in the place of `folder`; what was there is removed last."""
-    if not folder.exists():
-        os.rename(made, folder)
-        return
-    old = made.with_name(made.name + ".old")
-    os.rename(folder, old)
-    try:
-        os.rename(made, folder)
-    except OSError:
-        os.rename(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_router(folder: Path) -> None:

@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from dataset_build import Parser
 
 #: Sub-command -> what it does, in the order of the help.
@@ -35,12 +37,16 @@ COMMANDS = {
     "versions": "list a router's versions, and how the one on trial does",
     "rollback": "go back to an earlier version of a router",
     "experts": "list the experts of a router or of the embedded pool",
+    "push": "put a router or a dataset on the Hugging Face hub",
     "judge": "compare a judge with known scores before trusting it",
     "import": "convert what others have published (RouterBench, RouteLLM, AlpacaEval, lm-eval logs …) into a dataset",
 }
 
 #: Sub-commands that are programs of their own: module and function.
 _PROGRAMS = {"build": ("dataset_build", "build_main"), "train": ("mixture_training.src.training", "main")}
+
+#: Sub-commands that look whether the hub has a newer router; the others take the copy that is here.
+_ROUTING = {"evaluate", "experts", "route", "run", "serve"}
 
 #: Sub-commands whose module bears another name: a file `evaluate.py` would replace Hugging Face's package, `import` is
 #: a word of the language, and a module called `judge` would be taken for the scorer.
@@ -77,7 +83,19 @@ def _main(args: list[str]) -> int:
         code: int = getattr(import_module(module), function)(rest)
         return code
     parsed = parser_of(name).parse_args(rest)
-    return run_command(f"moe {name}", lambda: int(_module(name).run(parsed)))
+    return run_command(f"moe {name}", lambda: int(_module(name).run(_with_folders(name, parsed))))
+
+
+def _with_folders(name: str, args: "Namespace") -> "Namespace":
+    """Return the arguments with the folder of each `--router hf:org/name` in its place."""
+    given = getattr(args, "router", None)
+    routers = given if isinstance(given, list) else [given]
+    if any(isinstance(router, str) and router.startswith("hf:") for router in routers):
+        from mixture_training.src.hub_router import find_router
+
+        found = [str(find_router(str(router), is_fresh=name in _ROUTING)) for router in routers]
+        args.router = found if isinstance(given, list) else found[0]
+    return args
 
 
 def parser_of(name: str) -> "Parser":

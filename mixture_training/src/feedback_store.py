@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_build import ConfigError
 from mixture_training.src.decisions import Decision, Feedback, FeedbackKind, Judged, new_id, now
+from mixture_training.src.hub_places import home_of
 from mixture_training.src.storing.database import Database, StoreUnavailableError
 from mixture_training.src.storing.keys import KeyStore
 from mixture_training.src.storing.rows import clean, from_row, to_row
@@ -72,8 +73,11 @@ class Counts:
 
 
 def feedback_path(folder: Path) -> Path:
-    """Return where the decisions of the router in `folder` are kept: beside it, so that a new version keeps them."""
-    folder = Path(folder).absolute()
+    """Return where the decisions of the router in `folder` are kept: beside it, so that a new version keeps them.
+
+    Those of a router in the hub's cache lie beside its working copy.
+    """
+    folder = home_of(Path(folder)).absolute()
     return folder.with_name(f"{folder.name}.feedback.sqlite3")
 
 

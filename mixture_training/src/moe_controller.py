@@ -120,6 +120,48 @@ class MoEController:
         controller.refresh()
         return controller
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: Path | str,
+        *,
+        revision: str | None = None,
+        **options: Any,  # noqa: ANN401 - those of the class
+    ) -> "MoEController":
+        """Return the controller of a saved router, or of `org/name` on the Hugging Face hub.
+
+        A router of the hub is fetched into the hub's cache, and copied from there to
+        `~/.local/share/moe-toolkit/routers` (or below `MOE_TOOLKIT_DATA`). Its decisions, feedback and versions lie
+        beside that copy, and updates change it alone; once updated, it no longer follows the hub. Without network the
+        copy is used as it is.
+
+        Args:
+            name_or_folder: `org/name`, `hf:org/name@revision`, or a folder.
+            revision: A branch, tag or commit; each has a copy of its own.
+            options: The arguments of the class.
+
+        Raises:
+            ConfigError: there is none, or the hub does not answer within seconds and there is no copy of before.
+            DataError: it is damaged, holds what no router does, or was written by a newer version.
+        """
+        from mixture_training.src.hub_router import find_router
+
+        return cls.load(find_router(name_or_folder, revision), **options)
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool = True,
+        token: str | None = None,
+        commit_message: str = "Push a router of moe-toolkit",
+        with_data: bool = True,
+    ) -> str:
+        """Put the router in use on the Hugging Face hub and return its address; see `Router.push_to_hub`."""
+        return self.router.push_to_hub(
+            name, private=private, token=token, commit_message=commit_message, with_data=with_data
+        )
+
     @property
     def router(self) -> "Router":
         """The router in use."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from dataset_build import ConfigError, DataError, sha256_of, write_atomically
 from mixture_training.src.decisions import now
+from mixture_training.src.hub_places import is_in_hub_cache
 
 _STATE, _LOCK, _JSON = "state.json", ".lock", "router.json"
 #: What can become of a version.
@@ -136,8 +137,13 @@ def only_one(folder: Path) -> Iterator[None]:
 
     Raises:
         UpdateRunningError: somebody else does.
-        ConfigError: the place cannot be written.
+        ConfigError: the place cannot be written, or belongs to the hub.
     """
+    if is_in_hub_cache(folder):
+        raise ConfigError(
+            f"{folder} lies in the cache of the Hugging Face hub, where nothing is changed. Name the router as "
+            "hf:org/name (MoEController.from_pretrained), which makes a copy that can be updated, or copy the folder."
+        )
     versions = versions_of(folder)
     try:
         versions.mkdir(exist_ok=True)
@@ -277,17 +283,29 @@ def put_in_place(folder: Path, version: int) -> None:
         try:
             shutil.copytree(kept, made, dirs_exist_ok=True)
             os.chmod(made, 0o755)
-            old = made.with_name(made.name + ".old")
-            os.rename(place, old)
-            try:
-                os.rename(made, place)
-            except OSError:
-                os.rename(old, place)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
+            put_folder(made, place)
         finally:
             shutil.rmtree(made, ignore_errors=True)
     except OSError as problem:
         raise ConfigError(
             f"Cannot put version {version} in place of {folder}: {problem.strerror or problem}."
         ) from None
+
+
+def put_folder(made: Path, folder: Path) -> None:
+    """Put `made`, which lies beside it, in the place of `folder`; what was there is removed last.
+
+    Raises:
+        OSError: what was there still is.
+    """
+    if not folder.exists():
+        os.rename(made, folder)
+        return
+    old = made.with_name(made.name + ".old")
+    os.rename(folder, old)
+    try:
+        os.rename(made, folder)
+    except OSError:
+        os.rename(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

@@ -32,7 +32,11 @@ def add_arguments(parser: Parser) -> None:
         help="model types to fit on its train split and judge; an encoder after a colon, as in linear:static+tfidf",
     )
     parser.add_argument(
-        "--router", action="append", default=[], metavar="R", help="a saved router to judge; may be given again"
+        "--router",
+        action="append",
+        default=[],
+        metavar="R",
+        help="a saved router to judge, or hf:org/name; may be given again",
     )
     parser.add_argument(
         "--choices",

@@ -14,7 +14,9 @@ from dataset_build import Parser
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("action", choices=["list"], help="what to do")
-    parser.add_argument("--router", metavar="R", help="a router folder; without it the embedded pool is listed")
+    parser.add_argument(
+        "--router", metavar="R", help="a router folder, or hf:org/name; without it the embedded pool is listed"
+    )
     parser.add_boolean("--json", default=False, help="print JSON")
 
 

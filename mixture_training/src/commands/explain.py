@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("id", help="the id that `moe run` printed, or the server gave")
-    parser.add_argument("--router", metavar="R", help="the router folder")
+    parser.add_argument("--router", metavar="R", help="the router folder, or hf:org/name")
     parser.add_argument("--feedback", default=None, metavar="F", help="file or URL of decisions (beside the router)")
     parser.add_argument("--text", default=None, help="what was routed, where texts were not kept")
     parser.add_boolean("--json", default=False, help="print JSON")

@@ -15,7 +15,7 @@ from dataset_build import Parser
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("id", help="the id that `moe run` printed")
-    parser.add_argument("--router", metavar="R", help="the router folder")
+    parser.add_argument("--router", metavar="R", help="the router folder, or hf:org/name")
     judgement = parser.add_mutually_exclusive_group(required=True)
     judgement.add_argument("--score", type=float, default=None, help="from 0 (useless) to 1 (right)")
     judgement.add_argument("--preferred_to", default=None, metavar="ID", help="the decision whose answer was worse")

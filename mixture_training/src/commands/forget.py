@@ -15,7 +15,7 @@ def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("user", nargs="?", default=None, help="the user as the server was told the name")
     parser.add_argument("--before", default=None, metavar="DAY", help="2026-01-31, or a moment with its time (UTC)")
-    parser.add_argument("--router", metavar="R", help="the router folder")
+    parser.add_argument("--router", metavar="R", help="the router folder, or hf:org/name")
     parser.add_argument("--feedback", default=None, metavar="F", help="file or URL of decisions (beside the router)")
 
 

@@ -21,7 +21,7 @@ def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("action", choices=["list", "add", "revoke"], help="what to do")
     parser.add_argument("name", nargs="?", help="add: whose key it is; revoke: its id")
-    parser.add_argument("--router", metavar="R", help="the router folder that is served")
+    parser.add_argument("--router", metavar="R", help="the router folder (or hf:org/name) that is served")
     parser.add_argument(
         "--feedback", "--store", dest="feedback", metavar="F", help="the database, where the server was given one"
     )

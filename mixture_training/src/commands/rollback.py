@@ -12,7 +12,7 @@ from dataset_build import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("--router", required=True, metavar="R", help="a router folder")
+    parser.add_argument("--router", required=True, metavar="R", help="a router folder, or hf:org/name")
     parser.add_argument(
         "--to", type=int, default=None, metavar="N", help="a version that is kept (the one before; ends a trial first)"
     )

@@ -23,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("text", nargs="?", help="the instruction")
     parser.add_argument("--messages", type=Path, metavar="F", help="a JSON file of chat messages, or a whole request")
-    parser.add_argument("--router", required=True, metavar="R", help="a router folder")
+    parser.add_argument("--router", required=True, metavar="R", help="a router folder, or hf:org/name")
     parser.add_argument(
         "--policy", default=None, help="quality, cost_weight=NUMBER, budget=USD, target=SHARE (the router's own)"
     )

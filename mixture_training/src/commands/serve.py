@@ -66,7 +66,7 @@ _SWITCHES = {
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("--router", metavar="R", help="a router folder")
+    parser.add_argument("--router", metavar="R", help="a router folder, or hf:org/name")
     parser.add_argument("--config", type=Path, metavar="F", help="a YAML file with the names of these options")
     for name, (kind, metavar, says) in _OPTIONS.items():
         flags = ["--feedback", "--store"] if name == "feedback" else [f"--{name}"]
@@ -86,6 +86,10 @@ def run(args: argparse.Namespace) -> int:
     if args.router is None and args.config is None:
         raise ConfigError("Give --router R, the folder that `moe train` wrote (or --config F that names it).")
     config = resolve(ServeConfig, args.config, flags)
+    if config.router.startswith("hf:"):  # the configuration names it
+        from mixture_training.src.hub_router import find_router
+
+        config = config.model_copy(update={"router": str(find_router(config.router))})
     router = Router.load(config.router)
     if config.policy is not None:
         check_policy(config, router)

@@ -19,7 +19,7 @@ from dataset_build import ConfigError, Parser
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("--router", required=True, metavar="R", help="a router folder")
+    parser.add_argument("--router", required=True, metavar="R", help="a router folder, or hf:org/name")
     parser.add_boolean("--full", default=False, help="learn the classifier again, from the judged texts")
     parser.add_argument(
         "--canary", type=float, default=None, metavar="SHARE", help="try the new version on this share of the traffic"

@@ -13,7 +13,7 @@ from dataset_build import Parser
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    parser.add_argument("--router", required=True, metavar="R", help="a router folder")
+    parser.add_argument("--router", required=True, metavar="R", help="a router folder, or hf:org/name")
     parser.add_argument("--feedback", default=None, metavar="F", help="file or URL of decisions (beside the router)")
     parser.add_boolean("--json", default=False, help="print JSON")
 
