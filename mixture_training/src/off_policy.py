@@ -28,12 +28,17 @@ Method = Literal["ips", "snips", "dr"]
 
 #: The share of a target's choices that logging can never have made, above which nothing is estimated.
 MOST_UNSUPPORTED = 0.01
-#: Fewer effective decisions than this give intervals that cover too rarely.
+#: Fewer effective decisions than this give intervals that cover too rarely, or too often.
 LEAST_EFFECTIVE = 50.0
+_LEAST_BY: dict[Method, float] = {"ips": 100.0, "snips": LEAST_EFFECTIVE, "dr": LEAST_EFFECTIVE}
 #: Standard errors by which the mean importance ratio may be off before judging is held to be selective.
 _UNBALANCED = 4.0
+#: A standard deviation below this is none.
+_NO_SPREAD = 1e-12
 #: A propensity below this counts as none.
 _NEVER = 1e-9
+#: How unequal importance ratios that can be drawn must be for what was drawn to be distrusted in full.
+_UNEVEN = 0.5
 #: Decisions that the residuals of all experts count for beside one expert's own.
 _PRIOR = 5.0
 
@@ -179,8 +184,8 @@ def _estimate(method: Method, log: Log, target: FloatArray, base: FloatArray | N
     reason = ""
     if not all(_is_balanced(log, part, shares) for part in (target, base) if part is not None):
         reason = "whether a decision is judged depends on who answered"
-    elif effective < LEAST_EFFECTIVE:
-        reason = f"only {effective:.0f} effective decisions; {LEAST_EFFECTIVE:.0f} are needed"
+    elif effective < _LEAST_BY[method]:
+        reason = f"only {effective:.0f} effective decisions; {_LEAST_BY[method]:.0f} are needed"
     return Estimate(
         method, value + (below + above) / 2, low + below, high + above, n, effective, unsupported, not reason, reason
     )
@@ -220,8 +225,8 @@ def terms_of(method: Method, log: Log, target: FloatArray, base: FloatArray | No
     return parts[0] if base is None else parts[0] - parts[1]
 
 
-def _design(method: Method, log: Log, wanted: FloatArray, shares: FloatArray) -> tuple[float, float]:
-    """Return the spread and the third moment that the propensities let expect of the terms.
+def _design(method: Method, log: Log, wanted: FloatArray, shares: FloatArray) -> tuple[float, float, float]:
+    """Return spread and third moment of the terms as the propensities let expect them, and how far to trust that.
 
     From every importance ratio that could have been drawn, with moments of the experts' residuals: the few decisions
     with large ones say too little of how far they scatter, and nothing where none was drawn.
@@ -244,7 +249,9 @@ def _design(method: Method, log: Log, wanted: FloatArray, shares: FloatArray) ->
     centre = float(first.sum())
     variance = float(second.sum()) - centre**2 + float(shares @ model**2)
     cube = float(third.sum()) - 3.0 * centre * float(second.sum()) + 2.0 * centre**3 + float(shares @ model**3)
-    return math.sqrt(max(variance, 0.0)), cube
+    once, twice, thrice = (float(shares @ (np.abs(tried) * np.abs(ratios) ** (k - 1)).sum(axis=1)) for k in (1, 2, 3))
+    uneven = once * thrice / max(twice**2, 1e-12) - 1.0  # 0 where all ratios that can be drawn, but for 0, are equal
+    return math.sqrt(max(variance, 0.0)), cube, min(1.0, max(0.0, uneven / _UNEVEN))
 
 
 def interval(
@@ -254,7 +261,7 @@ def interval(
     *,
     confidence: float = 0.95,
     effective: float | None = None,
-    design: tuple[float, float] | None = None,
+    design: tuple[float, float, float] | None = None,
 ) -> tuple[float, float]:
     """Return the two-sided interval of a weighted mean.
 
@@ -264,7 +271,8 @@ def interval(
         groups: Rows of a group move together, (n,); None means each stands alone.
         confidence: The share of such intervals that hold the truth.
         effective: How many rows tell anything; None means all.
-        design: Spread and third moment that a row is known to have, of which what was seen may fall short.
+        design: Spread and third moment that a row is known to have, of which what was seen may fall short, and how
+            far that is trusted where few rows tell anything, in [0, 1].
     """
     from scipy.special import stdtrit
 
@@ -277,18 +285,16 @@ def interval(
     if n < 2 or not np.isfinite(value):
         return -math.inf, math.inf
     spread = float(np.sqrt((pulls**2).sum() / (n - 1)))
-    if max(spread, 0.0 if design is None else design[0]) < 1e-12:  # the rule of three (Hanley & Lippman-Hand 1983)
-        room = 3.0 / max(effective or n, 1.0)
-        return value - room, value + room
-    cube = float((pulls**3).mean())
-    if design is not None and design[0] > spread:
-        trust = min(1.0, LEAST_EFFECTIVE / max(effective or n, 1.0))
+    skewness = float((pulls**3).mean()) / spread**3 if spread > _NO_SPREAD else 0.0
+    # Where nothing scatters, there is the rule of three (Hanley & Lippman-Hand 1983).
+    room = 0.0 if spread > _NO_SPREAD else 3.0 / max(effective or n, 1.0)
+    if design is not None and design[0] > max(spread, _NO_SPREAD):
+        trust = min(1.0, LEAST_EFFECTIVE / max(effective or n, 1.0)) * design[2]
         spread = math.sqrt(spread**2 + trust * (design[0] ** 2 - spread**2))
-        cube += trust * (design[1] - cube)
-    skewness = cube / spread**3
+        skewness += trust * (design[1] / design[0] ** 3 - skewness)
     tail = float(stdtrit(n - 1, 0.5 + confidence / 2))
     ends = [spread * _unskewed(sign * tail / math.sqrt(n), skewness, n) for sign in (1.0, -1.0)]
-    return value - ends[0], value - ends[1]
+    return value - max(ends[0], room), value - min(ends[1], -room)
 
 
 def _unskewed(quantile: float, skewness: float, n: int) -> float:
