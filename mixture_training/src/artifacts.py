@@ -262,7 +262,8 @@ class Router:
         """Put the router on the Hugging Face hub and return its address.
 
         What `save` writes goes there and nothing else: no decisions, feedback, keys, versions or other files beside
-        it. Of paths on this machine only the last part is told.
+        it. Of the dataset's path only the last part is told. The experts' connections go along as `router.json` has
+        them (addresses and names of variables, no keys).
 
         Args:
             name: `org/name`; made where it is absent, else a commit is added.

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+#: Beside a working copy: where it came from.
+ORIGIN = "hub.json"
+
 
 def data_folder() -> Path:
     """Return the folder for what cannot be made again: `MOE_TOOLKIT_DATA`, or `~/.local/share/moe-toolkit`."""
@@ -28,6 +31,16 @@ def working_copy(name: str, revision: str | None = None) -> Path:
 def is_in_hub_cache(folder: Path) -> bool:
     """Return whether a folder is a snapshot in the hub's cache."""
     return _name_in_cache(folder) is not None
+
+
+def is_from_hub(folder: Path) -> bool:
+    """Return whether others may have written the router in a folder: a snapshot, or a working copy and its versions.
+
+    What it says about whom to call, and with which key, is then not taken for granted.
+    """
+    folder = folder.absolute()
+    copies = (data_folder() / "routers").absolute().resolve()
+    return is_in_hub_cache(folder) or folder.with_name(ORIGIN).is_file() or folder.resolve().is_relative_to(copies)
 
 
 def home_of(folder: Path) -> Path:

@@ -11,18 +11,23 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from dataset_build import ConfigError, DataError, HubRepository, sha256_of, write_atomically
-from mixture_training.src.hub_places import working_copy
+from mixture_training.src.hub_places import ORIGIN, working_copy
 from mixture_training.src.version_folders import UpdateRunningError, only_one, put_folder, read_state
 
 logger = logging.getLogger(__name__)
 
-_JSON, _CARD, _WEIGHTS, _ORIGIN = "router.json", "README.md", "weights/", "hub.json"
+_JSON, _CARD, _WEIGHTS = "router.json", "README.md", "weights/"
 #: Files beside the weights.
 _BESIDE = ("routing.npz", "training_data.parquet")
 #: Endings of files of weights: numbers, vocabularies and settings; nothing that is run or unpickled.
 _ENDINGS = (".json", ".jinja", ".model", ".npz", ".onnx", ".safetensors", ".txt", ".ubj")
+#: Kinds of classifiers and encoders that send what is routed to an address, with a key that `router.json` names.
+_ASKING = ("llm", "openai")
+#: Bytes that no `router.json` of ours comes near.
+_LARGEST_JSON = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ def find_router(name: Path | str, revision: str | None = None, *, is_fresh: bool
         is_fresh: Whether the hub is asked even where there is a working copy.
 
     Raises:
-        ConfigError: there is no such folder and the hub has no such router, or does not answer in time.
+        ConfigError: there is no such folder and the hub has no such router or does not answer in time, or the router
+            asks an endpoint to decide.
         DataError: what the hub has is damaged, or holds what no router does.
     """
     text = str(name)
@@ -84,7 +90,7 @@ def push_router(folder: Path, name: str, *, private: bool, token: str | None, co
         DataError: the router holds a file of a kind that is not fetched again.
     """
     repository = HubRepository.parse(name, "model", "router")
-    listed = _listed(folder / _JSON)
+    listed = _listed(folder / _JSON, _content(folder / _JSON))
     card = folder / _CARD
     text = card.read_text(encoding="utf-8")
     card.write_text(
@@ -103,7 +109,7 @@ def _take(repository: HubRepository, place: Path) -> None:
     """
     facts = repository.fetch(_JSON)
     snapshot, origin = facts.parent, Origin(facts.parent.name, sha256_of(facts))
-    record = place.with_name(_ORIGIN)
+    record = place.with_name(ORIGIN)
     here, before = _digest(place), _read_origin(record)
     if here == origin.router_json:
         if before != origin:
@@ -118,7 +124,14 @@ def _take(repository: HubRepository, place: Path) -> None:
                 origin.commit[:8],
             )
         return
-    listed = _listed(facts)
+    content = _content(facts)
+    listed = _listed(facts, content)
+    if _asks(content.get("classifier"), content.get("options")):
+        raise ConfigError(
+            f"{repository.name} decides by asking an endpoint, to which it would send every instruction and a key of "
+            "this machine. Routers like this are not taken from the hub; download the folder yourself, look at its "
+            f"{_JSON}, and name the folder."
+        )
     repository.fetch_all(listed, snapshot.name)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -153,23 +166,51 @@ def _copy(snapshot: Path, made: Path, listed: dict[str, str]) -> None:
             raise DataError(f"{snapshot / name} is damaged (its SHA-256 differs); remove it there and fetch it again.")
 
 
-def _listed(facts: Path) -> dict[str, str]:
+def _content(facts: Path) -> dict[str, Any]:
+    """Return what a `router.json` says.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        if facts.stat().st_size > _LARGEST_JSON:
+            raise ValueError(f"it has more than {_LARGEST_JSON} bytes")
+        return dict(json.loads(facts.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError) as problem:
+        raise DataError(f"{facts} is damaged ({problem}).") from None
+
+
+def _listed(facts: Path, content: dict[str, Any]) -> dict[str, str]:
     """Return the files that a `router.json` lists, with their SHA-256.
 
     Raises:
-        DataError: it is damaged, or lists what no router holds.
+        DataError: it lists none, or what no router holds.
     """
-    try:
-        listed = json.loads(facts.read_text(encoding="utf-8"))["files"]
-        names = {str(name): str(digest) for name, digest in listed.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-        raise DataError(f"{facts} is damaged ({type(problem).__name__}: {problem}).") from None
-    for name in names:
+    listed = content.get("files")
+    if not isinstance(listed, dict):
+        raise DataError(f"{facts} is damaged: it lists no files.")
+    for name in listed:
         path = PurePosixPath(name)
         is_inside = name == path.as_posix() and ".." not in path.parts and "\\" not in name
         if not is_inside or not (name in _BESIDE or (name.startswith(_WEIGHTS) and path.suffix in _ENDINGS)):
             raise DataError(f"{facts} lists {name!r}, which is no kind of file that a router holds; do not use it.")
-    return names
+    return {name: str(digest) for name, digest in listed.items()}
+
+
+def _asks(*parts: Any) -> bool:  # noqa: ANN401 - any parts of a JSON file
+    """Return whether parts of `router.json` name what asks an endpoint, at whatever depth."""
+    waiting = list(parts)
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if part.get("kind") in _ASKING:
+                return True
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+        elif isinstance(part, str) and any(name.strip().startswith("openai:") for name in part.split("+")):
+            return True
+    return False
 
 
 def _digest(place: Path) -> str | None:

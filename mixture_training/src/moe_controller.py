@@ -19,6 +19,7 @@ from mixture_training.src.feedback_store import (
     StoreUnavailableError,
     feedback_path,
 )
+from mixture_training.src.hub_places import is_from_hub
 from mixture_training.src.live_router import LiveRouter
 from mixture_training.src.loop_thread import LoopThread
 from mixture_training.src.model_executor import (
@@ -133,7 +134,8 @@ class MoEController:
         A router of the hub is fetched into the hub's cache, and copied from there to
         `~/.local/share/moe-toolkit/routers` (or below `MOE_TOOLKIT_DATA`). Its decisions, feedback and versions lie
         beside that copy, and updates change it alone; once updated, it no longer follows the hub. Without network the
-        copy is used as it is.
+        copy is used as it is. Of the experts it names, only tools of the embedded pool are called; others (endpoints,
+        functions) are for `experts` to name, since a stranger may have written the router.
 
         Args:
             name_or_folder: `org/name`, `hf:org/name@revision`, or a folder.
@@ -490,6 +492,14 @@ def _experts_of(router: "Router", given: Iterable[Expert] | str | Path | None) -
     if given is not None:
         return load_experts(parse_expert(str(given)))
     configs = [ExpertConfig(**card.config) for card in router.experts if card.config is not None]
+    if configs and router.folder is not None and is_from_hub(Path(router.folder)):
+        configs = _harmless(configs)
+        if not configs:
+            raise ConfigError(
+                "This router came from the hub, so whom it would call, where and with which key, is for you to say "
+                f"({', '.join(router.expert_names)}): MoEController.from_pretrained(name, experts=...) or "
+                "`moe run --experts FILE.yaml`. Its router.json tells what its author used."
+            )
     if not configs:
         raise ConfigError(
             "This router was trained on recorded answers and knows no connection to its experts "
@@ -497,6 +507,13 @@ def _experts_of(router: "Router", given: Iterable[Expert] | str | Path | None) -
             "or `moe run --experts FILE.yaml`."
         )
     return _load_each(configs)
+
+
+def _harmless(configs: "Sequence[ExpertConfig]") -> "list[ExpertConfig]":
+    """Return those that stand for a tool of the embedded pool as it is, or for an echo."""
+    from dataset_build import tools
+
+    return [one for one in configs if not one.options() and (one.provider in tools or one.provider == "echo")]
 
 
 def _load_each(configs: "Sequence[ExpertConfig]") -> list[Expert]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataset_build import ConfigError, DataError, sha256_of
+from dataset_build import ConfigError, DataError, Expert, sha256_of
 from mixture_training import MoEController
 from mixture_training.src import cli, hub_router
 from mixture_training.src.artifacts import Router
@@ -29,6 +29,16 @@ PLANTED = ("evil.pkl", "code.py", "feedback.db", "weights/code.py", "router.feed
 
 def files_of(folder: Path) -> dict[str, bytes]:
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def connected_by(folder: Path, *configs: dict[str, str]) -> dict[str, bytes]:
+    """Return the files of the router in a folder, its experts reached as the configurations say."""
+    router = Router.load(folder)
+    router.experts = tuple(
+        replace(card, config={**config, "name": card.name})
+        for card, config in zip(router.experts, configs, strict=True)
+    )
+    return files_of(router.save(folder, overwrite=True))
 
 
 def below(folder: Path) -> set[str]:
@@ -85,6 +95,70 @@ def test_a_router_that_lists_what_none_holds_is_refused_unfetched(
         find_router("org/bad")
     assert not (tmp_path / "data").exists()
     assert {path.rpartition("/")[2] for path in hub.paths()} == {"router.json"}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("classifier", {"kind": "llm"}),
+        ("classifier", {"kind": "linear", "state": {"saved_encoder": {"kind": "openai", "state": {"model": "m"}}}}),
+        ("classifier", {"kind": "auto", "state": {"stack": {"encoders": [{"saved": {"kind": "openai"}}]}}}),
+        ("options", {"encoder": "tfidf + openai:m@https://example.org/v1#AWS_SECRET_ACCESS_KEY"}),
+    ],
+)
+def test_a_router_that_would_ask_a_strangers_endpoint_is_refused(
+    hub: HubServer, echo_router_folder: Path, part: str, said: dict[str, object]
+):
+    files = files_of(echo_router_folder)
+    content = json.loads(files["router.json"]) | {part: said}
+    hub.add("model", "org/bad", files | {"router.json": json.dumps(content).encode()})
+    with pytest.raises(ConfigError, match="decides by asking an endpoint"):
+        find_router("org/bad")
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{}", b"{", b'{"files": []}', b"\xff", b'{"files": {"weights/a.npz": ' + b"[" * 20_000]
+)
+def test_a_damaged_router_json_is_said(hub: HubServer, content: bytes):
+    hub.add("model", "org/bad", {"router.json": content})
+    with pytest.raises(DataError, match="is damaged"):
+        find_router("org/bad")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"provider": "python", "function": "os:system"},
+        {"provider": "openai_compatible", "base_url": "http://127.0.0.1:9", "model": "m", "api_key_env": "HF_TOKEN"},
+        {"provider": "transformers_local", "model": "org/m"},
+        {"provider": "echo", "answer": "x"},
+    ],
+)
+def test_nothing_a_strangers_router_names_is_run_or_asked(
+    hub: HubServer, echo_router_folder: Path, tmp_path: Path, config: dict[str, str], pool: list[Expert]
+):
+    hub.add("model", "org/name", connected_by(echo_router_folder, config, config))
+    find_router("org/name")
+    (snapshot,) = (tmp_path / "hub_cache" / "models--org--name" / "snapshots").iterdir()
+    moved = shutil.copytree(working_copy("org/name").parent, tmp_path / "moved") / "name"
+    for moe in (MoEController.from_pretrained("org/name"), MoEController.load(snapshot), MoEController.load(moved)):
+        with moe, pytest.raises(ConfigError, match="whom it would call, where and with which key, is for you to say"):
+            moe.process_instruction("write a poem about rain")
+    with MoEController.from_pretrained("org/name", experts=pool) as moe:
+        assert moe.process_instruction("write a poem about rain").response == "O write a poem about rain!"
+
+
+def test_tools_of_the_embedded_pool_are_called_and_others_beside_them_passed_over(
+    hub: HubServer, echo_router_folder: Path, caplog: pytest.LogCaptureFixture
+):
+    hub.add(
+        "model",
+        "org/name",
+        connected_by(echo_router_folder, {"provider": "calculator"}, {"provider": "python", "function": "a:b"}),
+    )
+    with MoEController.from_pretrained("org/name") as moe:
+        assert moe.process_instruction("What is 3 + 4?").expert == "adder"
+    assert "no connection to poet: passed over" in caplog.text
 
 
 def test_a_file_whose_hash_differs_is_refused_and_the_copy_of_before_stays(
