@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -262,8 +262,8 @@ class Router:
         """Put the router on the Hugging Face hub and return its address.
 
         What `save` writes goes there and nothing else: no decisions, feedback, keys, versions or other files beside
-        it. Of the dataset's path only the last part is told. The experts' connections go along as `router.json` has
-        them (addresses and names of variables, no keys).
+        it. Where its data and options name a path on this machine, its last part is told only. The experts' connections
+        go along as `router.json` has them (addresses and names of variables, no keys).
 
         Args:
             name: `org/name`; made where it is absent, else a commit is added.
@@ -277,10 +277,9 @@ class Router:
             ConfigError: the name is none, the token does not allow it, the hub cannot be reached, or the repository
                 is public and `private` is meant.
         """
-        from mixture_training.src.hub_router import push_router
+        from mixture_training.src.hub_router import push_router, without_paths
 
-        data = {**self.data, "path": PurePath(str(self.data["path"])).name} if self.data.get("path") else self.data
-        copy = replace(self, data=data)
+        copy = replace(self, data=without_paths(self.data), options=without_paths(self.options))
         if not with_data:
             copy.folder = copy._training = None
         with tempfile.TemporaryDirectory() as scratch:

@@ -100,6 +100,19 @@ def push_router(folder: Path, name: str, *, private: bool, token: str | None, co
     return repository.push(files, private=private, token=token, message=commit_message, owned=[_WEIGHTS, *_BESIDE])
 
 
+def without_paths(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts about a router, of each path from the root the last part only."""
+
+    def shortened(value: Any) -> Any:  # noqa: ANN401 - any JSON-able value
+        if isinstance(value, dict):
+            return {name: shortened(part) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [shortened(part) for part in value]
+        return Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+
+    return dict(shortened(facts))
+
+
 def _take(repository: HubRepository, place: Path) -> None:
     """Make or renew the working copy from the hub.
 

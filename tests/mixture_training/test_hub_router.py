@@ -300,11 +300,14 @@ def test_a_router_is_pushed_without_its_data_or_the_paths_of_this_machine(
 ):
     router = Router.load(echo_router_folder)
     router.data["path"] = str(tmp_path / "runs" / "dataset")
+    router.options = {"dataset": "hf:org/d", "members": [str(tmp_path / "bert")], "seed": 1}
     router.push_to_hub("org/mine", token="hf_writes", with_data=False)
     pushed = hub.files("model", "org/mine")
     assert "training_data.parquet" not in pushed
     assert not [name for name, content in pushed.items() if str(tmp_path).encode() in content]
-    assert json.loads(pushed["router.json"])["data"]["path"] == "dataset"
+    content = json.loads(pushed["router.json"])
+    assert content["data"]["path"] == "dataset"
+    assert content["options"] == {"dataset": "hf:org/d", "members": ["bert"], "seed": 1}
     assert router.folder == echo_router_folder
     router.push_to_hub("org/mine", token="hf_writes")
     assert "training_data.parquet" in hub.files("model", "org/mine")
