@@ -255,7 +255,7 @@ def test_who_stops_reading_a_stream_leaves_a_cancelled_decision(router_folder, p
         assert piece.piece.text == "0 "
         events.close()
         stored = moe.feedback_store.decision(receipt.id)
-        assert (stored.outcome, stored.expert) == ("cancelled", None)
+        assert (stored.outcome, stored.expert) == ("cancelled", "adder")
         assert [attempt.expert for attempt in stored.attempts] == ["adder"]
 
 

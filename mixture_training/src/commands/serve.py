@@ -27,6 +27,8 @@ _OPTIONS: dict[str, tuple[type, str, str]] = {
     "spool": (str, "DIR", "folder of decisions on their way to the database (beside it)"),
     "retention_days": (float, "N", "forget decisions older than this, once a day (never)"),
     "drift_every_s": (float, "S", "compare what comes in with the training data so often, for /metrics (never)"),
+    "update_every_s": (float, "S", "learn from feedback so often, as `moe update` does (never)"),
+    "update_canary": (float, "SHARE", "try what was learned on this share of the traffic first (put it in place)"),
     "hedge_after_s": (str, "S", "start a second expert when the first is this late; or p95 (never)"),
     "after_break": (str, "HOW", "error, or continue: have another expert go on where a stream broke (error)"),
     "explore": (str, "METHOD", "thompson, linucb or epsilon: try other experts now and then, to learn (never)"),

@@ -91,6 +91,7 @@ class Measures:
             registry=r,
             multiprocess_mode="livemax",
         )
+        self._updates = Counter("moe_updates", "Updates by what became of them.", ["outcome"], registry=r)
         self._versions: set[tuple[str, str]] = set()
 
     def request(self, route: str, status: int, code: str | None = None) -> None:
@@ -155,6 +156,10 @@ class Measures:
         for name, value in measures.items():
             self._drift.labels(name).set(value)
 
+    def updated(self, outcome: str) -> None:
+        """Count an update that this server made: `promoted`, `on_trial`, `kept` as it was, or `failed`."""
+        self._updates.labels(outcome).inc()
+
     def text(self) -> bytes:
         """Return everything in the text format of Prometheus."""
         from prometheus_client import CollectorRegistry, generate_latest
@@ -195,6 +200,9 @@ class NoMeasures(Measures):
         """Do nothing."""
 
     def drift(self, measures: "Mapping[str, float]") -> None:
+        """Do nothing."""
+
+    def updated(self, outcome: str) -> None:
         """Do nothing."""
 
     def text(self) -> bytes:

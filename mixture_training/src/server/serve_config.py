@@ -28,6 +28,8 @@ class ServeConfig(BaseModel):
         spool: Folder of decisions on their way to the database; None means beside the file, or beside the router.
         retention_days: Decisions older than this are forgotten once a day; None keeps them.
         drift_every_s: How often instructions are compared with those of training, for /metrics; None never does.
+        update_every_s: How often the router learns from its feedback, as `moe update` does; None never does.
+        update_canary: The share of the traffic that a new version is tried on first; None puts it in place.
         no_auth: Takes requests without keys; on loopback only.
         open_metrics: Shows /metrics without a key wherever it listens.
         hedge_after_s: Starts a second expert when the first is this late, or later than 95 % of its answers ("p95");
@@ -76,6 +78,8 @@ class ServeConfig(BaseModel):
     keep_features: bool = True
     retention_days: Annotated[float, Field(gt=0)] | None = None
     drift_every_s: Seconds | None = None
+    update_every_s: Seconds | None = None
+    update_canary: Annotated[float, Field(gt=0, lt=1)] | None = None
     no_auth: bool = False
     open_metrics: bool = False
     hedge_after_s: Seconds | Literal["p95"] | None = None
@@ -122,6 +126,17 @@ class ServeConfig(BaseModel):
                 f"no_auth takes requests from everybody, so it listens on loopback only, and host is {self.host!r}; "
                 "leave no_auth out and give out keys (moe keys add), or listen on 127.0.0.1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _learns_from_something(self) -> Self:
+        if self.update_every_s is not None and not (self.keep_features or self.keep_texts):
+            raise ValueError(
+                "update_every_s learns from the vectors or the texts of judged decisions, and neither is kept; "
+                "leave keep_features on, or update_every_s out"
+            )
+        if self.update_canary is not None and self.update_every_s is None:
+            raise ValueError("update_canary says how updates of update_every_s begin; give that too")
         return self
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,7 +151,7 @@ class Services:
         """Start what is done from time to time; on the loop."""
         chores = [self._flush_log(), self._keep_fresh()]
         if self.worker == 0:  # once for all workers
-            chores += [self._tend(), self._forget(), self._watch_drift()]
+            chores += [self._tend(), self._forget(), self._watch_drift(), self._learn()]
         self._chores = [asyncio.create_task(chore) for chore in chores]
         self.connections.walk()
 
@@ -204,6 +205,19 @@ class Services:
             except Exception as problem:
                 self.log.problem("drift", problem)
 
+    async def _learn(self) -> None:
+        from mixture_training.src.server.learning import update
+
+        every_s = self.config.update_every_s
+        while every_s is not None:
+            await asyncio.sleep(every_s)
+            try:
+                found = await update(self.config)
+                self.log.event("update", **found)
+                self.measures.updated(_became(found))
+            except Exception as problem:
+                self.log.problem("update", problem)
+
     async def aclose(self) -> None:
         """Close everything; what was decided is written first."""
         for chore in self._chores:
@@ -219,3 +233,12 @@ class Services:
         self.store.close()
         self._rates.close()
         self.log.flush()
+
+
+def _became(update: Mapping[str, Any]) -> str:
+    """Return what became of an update, in a word."""
+    if "failed" in update:
+        return "failed"
+    if update["promoted"]:
+        return "promoted"
+    return "kept" if update["canary"] is None else "on_trial"
