@@ -34,6 +34,7 @@ from mixture_training.src.version_folders import (
     next_number,
     number_in,
     only_one,
+    prune,
     state_with_current,
     tag_of,
     write_state,
@@ -197,7 +198,7 @@ def _update(folder: Path, router: Router, store: FeedbackStore, kind: Kind, cana
         "feedback": {"judgements": len(judged), "pairs": report.learned_from, "digest": digest, "kind": kind},
     }
     if canary is not None:
-        _try(folder, state, proposal.router, number, canary, kind, decision.reason)
+        prune(folder, _try(folder, state, proposal.router, number, canary, kind, decision.reason))
         return replace(report, promoted=False, canary=number)
     previous = keep(folder, version)
     base = tag_of(folder)
@@ -205,17 +206,22 @@ def _update(folder: Path, router: Router, store: FeedbackStore, kind: Kind, cana
     tag = tag_of(folder)
     state = state.becoming(version, "replaced", f"By version {number}.")
     state = state.noted(Entry(number, tag, now(), kind, "in use", decision.reason))
-    write_state(folder, replace(state, current=number, watch=Watch(number, tag, now(), base, version)))
+    state = replace(state, current=number, watch=Watch(number, tag, now(), base, version))
+    write_state(folder, state)
+    prune(folder, state)
     return replace(report, version=number, previous=previous)
 
 
-def _try(folder: Path, state: VersionState, router: Router, number: int, share: float, kind: Kind, reason: str) -> None:
-    """Put a version beside the router in use, for a share of the traffic."""
+def _try(
+    folder: Path, state: VersionState, router: Router, number: int, share: float, kind: Kind, reason: str
+) -> VersionState:
+    """Put a version beside the router in use, for a share of the traffic, and return the state."""
     kept = kept_folder(folder, number)
     router.save(kept)
     trial = Canary(number, tag_of(kept), share, now(), tag_of(folder))
-    state = state.noted(Entry(number, trial.tag, now(), kind, "canary", reason))
-    write_state(folder, replace(state, canary=trial))
+    state = replace(state.noted(Entry(number, trial.tag, now(), kind, "canary", reason)), canary=trial)
+    write_state(folder, state)
+    return state
 
 
 def _quick(

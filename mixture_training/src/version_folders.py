@@ -20,6 +20,8 @@ from mixture_training.src.decisions import now
 from mixture_training.src.hub_places import is_in_hub_cache
 
 _STATE, _LOCK, _JSON = "state.json", ".lock", "router.json"
+#: Versions whose folders are kept, the latest ones; what is written down of the others stays.
+MOST_KEPT = 20
 #: What can become of a version.
 STATES = ("in use", "canary", "replaced", "rolled back")
 
@@ -266,6 +268,17 @@ def keep(folder: Path, version: int) -> Path:
     except OSError as problem:
         raise ConfigError(f"Cannot keep the present version in {kept}: {problem.strerror or problem}.") from None
     return kept
+
+
+def prune(folder: Path, state: VersionState) -> None:
+    """Remove the folders of the oldest versions beyond `MOST_KEPT`, but none that was trained or is needed still."""
+    needed = {entry.version for entry in state.history if entry.how == "train"}
+    needed |= {state.canary.version} if state.canary is not None else set()
+    needed |= {state.watch.base_version} if state.watch is not None else set()
+    kept = sorted(int(path.name) for path in versions_of(folder).glob("*") if path.name.isdigit())
+    for version in kept[:-MOST_KEPT]:
+        if version not in needed:
+            shutil.rmtree(kept_folder(folder, version), ignore_errors=True)
 
 
 def put_in_place(folder: Path, version: int) -> None:

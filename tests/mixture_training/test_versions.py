@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dataset_build import ConfigError, DataError
+from mixture_training.src import version_folders
 from mixture_training.src.artifacts import Router
 from mixture_training.src.canary import compare, difference
 from mixture_training.src.cli import main
@@ -148,6 +149,21 @@ def test_what_is_kept_is_put_in_place_byte_for_byte(router_folder):
 
 
 # --- the router in use ---
+
+
+def test_old_versions_are_removed_but_none_that_was_trained_or_is_needed(router_folder, monkeypatch):
+    monkeypatch.setattr(version_folders, "MOST_KEPT", 2)
+    for version in range(1, 8):
+        version_folders.keep(router_folder, version)
+    (versions_of(router_folder) / "notes").mkdir()
+    state = VersionState(
+        8,
+        Canary(3, "3-a", 0.1, now(), "8-a"),
+        Watch(8, "8-a", now(), "5-a", 5),
+        (Entry(2, "2-a", now(), "train", "replaced"), Entry(4, "4-a", now(), "quick", "replaced")),
+    )
+    version_folders.prune(router_folder, state)
+    assert sorted(path.name for path in versions_of(router_folder).glob("[!.]*")) == ["2", "3", "5", "6", "7", "notes"]
 
 
 def test_a_key_always_goes_the_same_way_and_the_share_is_kept(router_folder):
