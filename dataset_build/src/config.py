@@ -306,7 +306,7 @@ def resolve(model: type[ConfigT], config_file: Path | None, flags: Mapping[str, 
         flags: Values from the command line; None means "not given".
     """
     from_file = read_yaml(config_file) if config_file else {}
-    if config_file:
-        validate(model, from_file, where=str(config_file))
     given = {key: value for key, value in flags.items() if value is not None}
+    if config_file:  # what the file says is checked by itself: a wrong value in it is its own, not the command line's
+        validate(model, {**given, **from_file}, where=str(config_file))
     return validate(model, {**from_file, **given}, where="the command line" if given else str(config_file))

@@ -27,8 +27,12 @@ REMEMBERED, LONGEST_REMEMBERED = 512, 8192
 INLINE_S = 1e-3
 #: Tokens that an answer is given room for in an expert's context, where the request does not bound it.
 ANSWER_TOKENS = 256
+#: Experts that are named at most of those passed over for the same reason.
+_TOLD = 5
 #: Characters of a token, about, in what is sent besides the text that was routed.
 _CHARACTERS = 4
+#: Why an expert is passed over that whoever asks may not use; who asks is not told of it.
+NOT_ALLOWED = "it is not allowed here"
 #: What is told of an expert without a capability: what it cannot do, and how to say that it can.
 _LACKS = {
     "tools": "cannot use tools",
@@ -241,7 +245,7 @@ class Decider:
             if expert is None:
                 excluded[name] = "there is no connection to it"
             elif ask.allowed is not None and name not in ask.allowed:
-                excluded[name] = "it is not allowed here"
+                excluded[name] = NOT_ALLOWED
             elif needs is not None and (lacking := missing(expert.capabilities, needs)):
                 excluded[name] = _says(lacking, needs, expert)
         return excluded
@@ -265,7 +269,11 @@ def _characters(call: ChatCall) -> int:
 
 def nobody_left(excluded: Mapping[str, str]) -> ConfigError:
     """Return the error of a request that nobody can answer."""
-    told = "; ".join(f"{name}: {why}" for name, why in excluded.items())
+    reasons: dict[str, list[str]] = {}
+    for name, why in excluded.items():
+        if why != NOT_ALLOWED:
+            reasons.setdefault(why, []).append(name)
+    told = "; ".join(f"{_listed(names)}: {why}" for why, names in reasons.items()) or "none is allowed here"
     declare = [f"`{name}`" for name, what in _LACKS.items() if any(what in why for why in excluded.values())]
     hint = (
         f" An expert that can is declared so in its configuration: capabilities with {', '.join(declare)}."
@@ -273,6 +281,10 @@ def nobody_left(excluded: Mapping[str, str]) -> ConfigError:
         else ""
     )
     return ConfigError(f"No expert can take this request ({told}).{hint}")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= _TOLD else f"{', '.join(names[:_TOLD])} and {len(names) - _TOLD} more"
 
 
 def _says(lacking: tuple[str, ...], needs: Needs, expert: Expert) -> str:
@@ -311,6 +323,6 @@ def _reason(active: "ActiveRouter", routed: Routed, options: tuple[Candidate, ..
         said = f"{free[0].expert} comes first by the experts' means."
     else:
         said = explain(free, routed.rule, asked)
-    if options[0].excluded is not None:
+    if options[0].excluded not in (None, NOT_ALLOWED):
         said += f" {options[0].expert} would have come before it, but {options[0].excluded}."
     return said

@@ -147,6 +147,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+#: What precedes the id of a decision in the id of an answer.
+CHAT_PREFIX, TEXT_PREFIX = "chatcmpl-", "cmpl-"
+
+
+def decision_of(answer_id: str) -> str:
+    """Return the id of the decision behind the id of an answer; a decision's own is returned as it is."""
+    return answer_id.removeprefix(CHAT_PREFIX).removeprefix(TEXT_PREFIX)
+
+
 #: Ids are no secrets, and the system's own chance costs more than the rest of an id.
 _random = random.Random(os.urandom(32))
 os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from dataset_build import ConfigError
-from mixture_training.src.decisions import Decision, Feedback, FeedbackKind, Judged, new_id, now
+from mixture_training.src.decisions import Decision, Feedback, FeedbackKind, Judged, decision_of, new_id, now
 from mixture_training.src.hub_places import home_of
 from mixture_training.src.storing.database import Database, StoreUnavailableError
 from mixture_training.src.storing.keys import KeyStore
@@ -148,7 +148,7 @@ class FeedbackStore:
         Raises:
             ConfigError: the id is unknown, the score lies outside [0, 1], or nobody had answered.
         """
-        if not 0.0 <= score <= 1.0:
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0.0 <= score <= 1.0:
             raise ConfigError(f"A feedback score lies in [0, 1]; {score!r} was given.")
         about = self._answered(decision_id, key_id)
         return self._judge(about, "score", float(score), comment, user=user, event=event)
@@ -228,7 +228,7 @@ class FeedbackStore:
         return add_feedback(self._database, judgement, about)
 
     def decision(self, decision_id: str, *, key_id: str | None = None) -> Decision:
-        """Return a decision.
+        """Return a decision, by its id or by that of an answer of the server (`chatcmpl-…`).
 
         Raises:
             ConfigError: there is none with this id, or, where `key_id` is given, none of this key.
@@ -236,7 +236,7 @@ class FeedbackStore:
         from mixture_training.src.storing.reading import find
 
         with self._database.reading() as connection:
-            found = find(connection, clean(decision_id))
+            found = find(connection, clean(decision_of(decision_id)))
         if found is None or (key_id is not None and found.key_id != key_id):
             raise ConfigError(
                 f"No decision {decision_id!r} in {self.place}. Ids come with every result (`result.id`, `moe run`)."
@@ -259,7 +259,7 @@ class FeedbackStore:
         """
         from mixture_training.src.storing.reading import page
 
-        query = page(_stamp(since), _stamp(until), limit, after_id, key_id, newest_first)
+        query = page(moment_of(since), moment_of(until), limit, after_id, key_id, newest_first)
         with self._database.reading() as connection:
             return [from_row(row) for row in connection.execute(query)]
 
@@ -268,7 +268,7 @@ class FeedbackStore:
         from mixture_training.src.storing.reading import brief
 
         with self._database.reading() as connection:
-            return brief(connection, limit, _stamp(since), key_id)
+            return brief(connection, limit, moment_of(since), key_id)
 
     def feedback(self, decision_id: str | None = None) -> list[Feedback]:
         """Return all feedback, oldest first, or that of one decision."""
@@ -284,7 +284,7 @@ class FeedbackStore:
         """
         from mixture_training.src.storing.reading import judged, worse
 
-        stamp = _stamp(since)
+        stamp = moment_of(since)
         rows: list[Judged] = []
         with self._database.reading() as connection:
             losers = {(each.feedback.decision_id, each.feedback.event): each for each in worse(connection, stamp)}
@@ -322,7 +322,7 @@ class FeedbackStore:
         from mixture_training.src.storing.counting import read_traffic
 
         with self._database.reading() as connection:
-            return read_traffic(connection, _stamp(since))
+            return read_traffic(connection, moment_of(since))
 
     def counts(self) -> Counts:
         """Return how much there is."""
@@ -360,7 +360,7 @@ class FeedbackStore:
         """
         from mixture_training.src.storing.forgetting import forget_before
 
-        stamp = _stamp(moment)
+        stamp = moment_of(moment)
         assert stamp is not None
         count = forget_before(self._database, stamp)
         if count:
@@ -385,7 +385,7 @@ class FeedbackStore:
         self.close()
 
 
-def _stamp(moment: datetime | str | None) -> str | None:
+def moment_of(moment: datetime | str | None) -> str | None:
     """Return a moment as it is stored; a text without a zone, and a date alone, are taken as UTC.
 
     Raises:

@@ -48,6 +48,8 @@ _EVIDENCE = 20.0
 _NOTHING = 1e-9
 #: A version that changes no more than this share of the choices cannot do harm.
 _FEW = 0.002
+#: What is told where nothing speaks against a version, and too little for it.
+_ADVICE = " A canary (--canary 0.1) tries it on a share of the traffic; exploring (--explore) gives more to compare by."
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,8 @@ def decide(
     if not shown_worse and (as_canary or (shown_as_good and (gained or not needs_gain))):
         return GateDecision(True, f"{'Tried as a canary' if as_canary else 'Promoted'}: {found}.", tests, estimates)
     why = "it is not shown to be better: " if shown_as_good and not shown_worse else ""
-    return GateDecision(False, f"Not promoted: {why}{found}.", tests, estimates)
+    advice = "" if shown_worse or not why else _ADVICE
+    return GateDecision(False, f"Not promoted: {why}{found}.{advice}", tests, estimates)
 
 
 def _changed(held_out: HeldOut | None, traffic: Traffic | None) -> float:
@@ -324,9 +327,16 @@ def _test_errors(traffic: Traffic) -> Test | None:
     is_worse = high < -_NOTHING
     return Test(
         "errors", old - new, low, high, len(traffic), is_worse, kept_low > _NOTHING,
-        f"squared error on {len(traffic)} judgements {old:.3f} -> {new:.3f} "
-        f"({'clearly' if is_worse else 'not clearly'} larger)",
+        f"squared error on {len(traffic)} judgements {old:.3f} -> {new:.3f} ({_verdict(is_worse, low, kept_low)})",
     )  # fmt: skip
+
+
+def _verdict(is_worse: bool, low: float, kept_low: float) -> str:
+    if is_worse:
+        return "clearly larger"
+    if kept_low > _NOTHING:
+        return "clearly smaller"
+    return "smaller, but not without the few users who say so most" if low > _NOTHING else "not clearly different"
 
 
 def _test_traffic(traffic: Traffic) -> tuple[Test | None, dict[str, Estimate], str]:

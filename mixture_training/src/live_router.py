@@ -63,6 +63,7 @@ class LiveRouter:
         self._refreshing = threading.Lock()
         self._damaged: dict[Path, Signature] = {}
         self._seen: Signature | None = None
+        self._told = ""
         self._main = self._active(router, self._folder)
         self._canary: tuple[Canary, ActiveRouter] | None = None
 
@@ -125,8 +126,11 @@ class LiveRouter:
                     self._main, changed = found, True
             state = read_state(folder)
         except ToolkitError as problem:  # being replaced at this moment, or damaged
-            logger.warning("the versions of %s cannot be read, those in use stay: %s", folder, problem)
+            if str(problem) != self._told:
+                logger.warning("the versions of %s cannot be read, those in use stay: %s", folder, problem)
+            self._told = str(problem)
             return changed, False
+        self._told = ""
         wanted, present = state.canary, self._canary
         if wanted is None:
             self._canary = None

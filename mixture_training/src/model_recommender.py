@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dataset_build import ConfigError
 from mixture_training.src.ability_head import LIKELY
 from mixture_training.src.guard import route
 from mixture_training.src.policy import CostWeightPolicy, IndexArray, Policy, QualityPolicy, parse_policy
@@ -336,4 +337,8 @@ def usd(amount: float) -> str:
 
 
 def _as_policy(policy: str | Policy) -> Policy:
-    return parse_policy(policy) if isinstance(policy, str) else policy
+    if isinstance(policy, str):
+        return parse_policy(policy)
+    if not isinstance(policy, Policy):
+        raise ConfigError(f"A policy is a text such as 'cost_weight=100'; {policy!r} was given.")
+    return policy

@@ -145,6 +145,8 @@ def update_router(
     folder = Path(folder)
     if canary is not None and not 0.0 < canary < 1.0:
         raise ConfigError(f"A canary gets a share of the traffic between 0 and 1, such as 0.1; {canary!r} was given.")
+    if kind not in ("quick", "full"):
+        raise ConfigError(f"An update is 'quick' or 'full'; {kind!r} was given.")
     check_router(folder)  # before the lock, whose file lies beside the router
     started = time.perf_counter()
     with only_one(folder):

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,9 @@ def state_with_current(folder: Path) -> VersionState:
     number = number_of(tag)
     entry = state.entry(number)
     if entry is None or entry.tag != tag:
-        state = state.noted(Entry(number, tag, now(), "train", "in use", "It was put there by hand."))
+        why = "It was put there by hand." if state.history else "Trained."
+        made = datetime.fromtimestamp((folder / _JSON).stat().st_mtime, UTC).isoformat(timespec="milliseconds")
+        state = state.noted(Entry(number, tag, made, "train", "in use", why))
     if state.watch is not None and state.watch.tag != tag:
         state = replace(state, watch=None)
     return replace(state, current=number)

@@ -3,8 +3,18 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from dataset_build import BuildConfig, ConfigError, resolve
+
+
+class Needy(BaseModel):
+    """A configuration with something that has to be given."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    router: str
+    port: int = 8080
 
 
 def test_flags_beat_the_file_and_the_file_beats_the_defaults(tmp_path: Path):
@@ -32,6 +42,14 @@ def test_a_wrong_file_is_one_clear_line(text: str, message: str, tmp_path: Path)
     (tmp_path / "build.yaml").write_text(text)
     with pytest.raises(ConfigError, match=message):
         resolve(BuildConfig, tmp_path / "build.yaml", {})
+
+
+def test_what_a_file_leaves_out_may_be_given_and_a_typo_in_it_is_named(tmp_path: Path):
+    (tmp_path / "serve.yaml").write_text("port: 8081")
+    assert resolve(Needy, tmp_path / "serve.yaml", {"router": "r"}) == Needy(router="r", port=8081)
+    (tmp_path / "serve.yaml").write_text("prot: 8081")
+    with pytest.raises(ConfigError, match=r"serve\.yaml.*prot"):
+        resolve(Needy, tmp_path / "serve.yaml", {"router": "r"})
 
 
 def test_a_missing_file_is_said(tmp_path: Path):

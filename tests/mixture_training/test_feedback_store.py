@@ -323,3 +323,25 @@ def test_several_threads_and_connections_may_write_at_once(tmp_path):
 
 def test_the_file_lies_beside_the_router(tmp_path):
     assert feedback_path(tmp_path / "router") == tmp_path / "router.feedback.sqlite3"
+
+
+@pytest.mark.parametrize("place", ["postgresql:/moe@127.0.0.1/moe", "sqlite:x", "postgres:moe"])
+def test_a_url_that_is_cut_short_makes_no_file(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="cut short"):
+        FeedbackStore(place)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("score", [True, "good", None, float("nan")])
+def test_what_is_no_score_is_refused(score, tmp_path):
+    with FeedbackStore(tmp_path / "f.sqlite3") as store, pytest.raises(ConfigError, match="lies in"):
+        store.record("x", score)
+
+
+def test_the_id_of_an_answer_finds_its_decision(tmp_path):
+    with FeedbackStore(tmp_path / "f.sqlite3") as store:
+        made = decision()
+        store.remember(made)
+        assert store.decision(f"chatcmpl-{made.id}") == store.decision(f"cmpl-{made.id}") == made
+        assert store.record(f"chatcmpl-{made.id}", 1.0).decision_id == made.id

@@ -162,6 +162,17 @@ def test_a_key_reaches_its_experts_only(server: LiveServer):
         assert (answer.status, answer.json["model"]) == (200, "small")
     assert server.experts["large"].stats()["requests"] == before
     assert [model["id"] for model in server.ask("GET", "/v1/models", key=key).json["data"]][3:] == ["small"]
+    # Nothing that it is told names another one.
+    asked = {"model": "moe", "messages": [{"role": "user", "content": "Write a short poem about the sea."}]}
+    told = [
+        server.chat(model="larg", key=key),
+        server.chat(tools=[{"type": "function", "function": {"name": "f"}}], key=key),
+        server.ask("GET", "/v1/models/nope", key=key),
+        server.ask("POST", "/v1/route", asked, key=key),
+        server.ask("GET", f"/v1/decisions/{answer.json['moe']['decision']}", key=key),
+    ]
+    assert [each.status for each in told] == [404, 400, 404, 200, 200]
+    assert not [each.body for each in told if b"large" in each.body]
 
 
 def test_a_key_asks_by_its_policies_only(server: LiveServer):

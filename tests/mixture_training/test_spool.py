@@ -13,10 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataset_build import ConfigError
+from mixture_training.src.cli import main
 from mixture_training.src.feedback_store import FeedbackStore, StoreUnavailableError
 from mixture_training.src.storing import spool
 from mixture_training.src.storing.rows import COLUMNS, FEATURES, to_row
-from mixture_training.src.storing.spool import REJECTED, DecisionWriter, drain_left_behind, from_line, to_line
+from mixture_training.src.storing.spool import (
+    REJECTED,
+    DecisionWriter,
+    drain_left_behind,
+    forget_rejected,
+    from_line,
+    to_line,
+)
 from tests.mixture_training.store_worker import decision
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,6 +161,33 @@ def test_one_line_that_the_database_refuses_is_put_aside_and_the_others_arrive(t
         assert drain_left_behind(store, folder) == 21
         assert {each.id for each in store.decisions()} == {each.id for each in good}
     assert (folder / REJECTED).read_bytes() == bad
+
+
+def test_what_was_put_aside_is_forgotten_with_its_user_or_its_day(folder):
+    folder.mkdir()
+    assert forget_rejected(folder, user="ann") == 0
+    old, new = "2026-01-01T00:00:00.000+00:00", "2026-02-01T00:00:00.000+00:00"
+    rows = [decision(user="ann", created=new), decision(user="bob", created=old), decision(user="bob", created=new)]
+    lines = [to_line(to_row(each)) for each in rows]
+    put_aside = folder / REJECTED
+    put_aside.write_bytes(b"".join(lines) + b"damaged\n")
+    assert forget_rejected(folder, user="ann") == 2
+    assert put_aside.read_bytes() == lines[1] + lines[2]
+    assert forget_rejected(folder, before="2026-01-15T00:00:00.000+00:00") == 1
+    assert put_aside.read_bytes() == lines[2]
+    assert forget_rejected(folder, user="cid") == 0
+
+
+def test_forgetting_by_the_command_reaches_what_was_put_aside(tmp_path, capsys):
+    place = tmp_path / "f.sqlite3"
+    with FeedbackStore(place) as store:
+        hashed = store.user_hash("ann")
+    put_aside = tmp_path / "f.sqlite3.spool" / REJECTED
+    put_aside.parent.mkdir()
+    put_aside.write_bytes(to_line(to_row(decision(user=hashed))) + to_line(to_row(decision(user="other"))))
+    assert main(["forget", "ann", "--feedback", str(place)]) == 0
+    assert "Forgot 1 " in capsys.readouterr().out
+    assert len(put_aside.read_bytes().splitlines()) == 1
 
 
 def test_a_full_disk_is_counted_said_once_and_leaves_no_half_line(tmp_path, folder, monkeypatch, caplog):

@@ -332,3 +332,8 @@ def test_the_command_is_quick_unless_told(router_folder, store, tmp_path, capsys
     assert report["traffic"]["dr"]["rows"] == 300
     assert main(["update", "--router", str(router_folder), "--feedback", place, "--canary", "2"]) == 2
     assert "between 0 and 1" in capsys.readouterr().err
+
+
+def test_a_kind_of_update_that_there_is_not_is_refused(router_folder, store):
+    with pytest.raises(ConfigError, match="'quick' or 'full'; 'fast' was given"):
+        update_router(router_folder, store, kind="fast")

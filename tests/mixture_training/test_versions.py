@@ -233,7 +233,7 @@ def test_a_damaged_version_never_replaces_a_good_one(router_folder, caplog):
     assert live.main is not good
 
 
-def test_a_damaged_canary_or_state_leaves_the_router_in_use(router_folder):
+def test_a_damaged_canary_or_state_leaves_the_router_in_use(router_folder, caplog):
     try_canary(router_folder)
     (kept_folder(router_folder, 2) / "weights" / "scores.npz").write_bytes(b"PK nonsense")
     live = LiveRouter.load(router_folder)
@@ -241,7 +241,9 @@ def test_a_damaged_canary_or_state_leaves_the_router_in_use(router_folder):
     assert live.main.version.startswith("1-")
     (versions_of(router_folder) / "state.json").write_text("{")
     assert not live.refresh()
+    assert not live.refresh()
     assert live.pick("x") is live.main
+    assert len([each for each in caplog.records if "cannot be read" in each.message]) == 1  # not each second
 
 
 def test_the_moment_in_which_the_folder_is_away_changes_nothing(router_folder):

@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from mixture_training.src.artifacts import Router
     from mixture_training.src.server.opening import check_policy
     from mixture_training.src.server.serve_config import ServeConfig
+    from mixture_training.src.server.serving import listening_socket
 
     flags = {name: getattr(args, name) for name in ("router", *_OPTIONS, *_SWITCHES)}
     if args.router is None and args.config is None:
@@ -95,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
     router = Router.load(config.router)
     if config.policy is not None:
         check_policy(config, router)
+    listening_socket(config.host, config.port).close()  # a key is not shown by a server that cannot start
     _prepare_keys(config)
     if config.workers == 1:
         return _one(config)

@@ -58,7 +58,7 @@ def ask_of(exchange: Exchange, body: ChatBody) -> "Ask":
     from mixture_training.src.asking import Ask
 
     services, key, headers = exchange.services, exchange.key, exchange.request.headers
-    choice = services.choose(body.model)
+    choice = services.choose(body.model, key)
     check_choice(key, choice.policy or services.default_policy, choice.expert)
     return Ask(
         call=body.call,
@@ -196,8 +196,10 @@ class _Stream:
 
     async def _end(self, result: "MoEResult") -> None:
         self._exchange.note(result)
+        # An answer that came in no pieces, such as that of tools of which every one declined, comes with its end.
+        whole: Mapping[str, Any] = {"role": "assistant", "content": result.response} if self._response is None else {}
         chunks, _ = await self._begin(result.expert)
-        delta, reason = self._last or ({}, result.finish_reason or "stop")
+        delta, reason = self._last or (whole, result.finish_reason or "stop")
         self._unsent.append(chunks.last(delta, result.finish_reason or reason, moe_field(result)))
         if self._body.with_usage:
             self._unsent.append(chunks.usage(usage_field(result.usage)))

@@ -23,7 +23,7 @@ async def model(exchange: Exchange) -> web.Response:
     for found in _models(exchange):
         if found["id"] == name:
             return reply(found)
-    exchange.services.choose(name)  # a policy with a number is a model as well
+    exchange.services.choose(name, exchange.key)  # a policy with a number is a model as well
     return reply(_model(name, "moe", "A policy of the router."))
 
 

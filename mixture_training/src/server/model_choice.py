@@ -1,6 +1,6 @@
 """What a client means by `model`: a policy of the router, or one expert by name."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,12 +32,15 @@ class ModelChoice:
     expert: str | None = None
 
 
-def choose_model(name: str, experts: Iterable[str], cheap: str) -> ModelChoice:
+def choose_model(
+    name: str, experts: Iterable[str], cheap: str, *, shown: Callable[[str], bool] = lambda _: True
+) -> ModelChoice:
     """Return what `name` means.
 
     Args:
         name: `moe`, `moe-quality`, `moe-cheap`, `moe:POLICY`, or an expert.
         experts: The experts there are.
+        shown: Which of them whoever asks may hear of.
         cheap: What `moe-cheap` stands for.
 
     Raises:
@@ -58,7 +61,7 @@ def choose_model(name: str, experts: Iterable[str], cheap: str) -> ModelChoice:
     known = list(experts)
     if name in known:
         return ModelChoice(expert=name)
-    every = [MOE, QUALITY, CHEAP, *known]
+    every = [MOE, QUALITY, CHEAP, *filter(shown, known)]
     raise ApiError(
         404,
         f"There is no model {name[:100]!r}.{nearest(name[:100], every)} Known: {', '.join(every)}, and moe:POLICY with "

@@ -1,7 +1,7 @@
 """What was decided, what would be, and what people say of it: /v1/decisions, /v1/route, /v1/feedback."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from dataset_build import ConfigError
+from mixture_training.src.decisions import decision_of
+from mixture_training.src.server.access import may_use
 from mixture_training.src.server.api_errors import COMMON_HEADERS, ApiError, unavailable
 from mixture_training.src.server.chat_bodies import read_chat
 from mixture_training.src.server.chat_routes import ask_of
 from mixture_training.src.server.exchange import Exchange
 from mixture_training.src.server.json_bytes import write_json
-from mixture_training.src.server.replies import decision_of
 
 if TYPE_CHECKING:
     from mixture_training.src.decisions import Decision, Feedback
+    from mixture_training.src.storing.keys import Key
 
 #: Seconds a decision that has just been made may take on its way to the database.
 _ARRIVAL_S = 2.0
@@ -33,14 +35,14 @@ async def route(exchange: Exchange) -> web.Response:
     body = read_chat(await exchange.json(), exchange.services.config)
     exchange.services.access.settle(exchange.services.access.admit(exchange.key, 0.0))
     receipt = exchange.services.dispatcher.decide(ask_of(exchange, body))
-    return reply(receipt.to_json())
+    return reply(_receipt_for(exchange.key, receipt.to_json()))
 
 
 async def decision(exchange: Exchange) -> web.Response:
     """Show a decision of the key's own, with its receipt."""
     found = await find_decision(exchange, exchange.request.match_info["id"])
     exchange.decision = found.id
-    return reply(shown(found))
+    return reply(shown(found, exchange.key))
 
 
 async def feedback(exchange: Exchange) -> web.Response:
@@ -107,8 +109,14 @@ async def find_decision(exchange: Exchange, answer_id: str) -> "Decision":
     raise ApiError(404, "There is no such decision of this key.", param="id", code="decision_not_found")
 
 
-def shown(found: "Decision") -> dict[str, Any]:
-    """Return a decision as the API shows it: without vectors, and without hashes of names."""
+def _receipt_for(key: "Key | None", receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a receipt without the experts that a key may not use."""
+    options = [one for one in receipt.get("options", ()) if may_use(key, one["expert"])]
+    return {**receipt, "options": options} if "options" in receipt else dict(receipt)
+
+
+def shown(found: "Decision", key: "Key | None" = None) -> dict[str, Any]:
+    """Return a decision as the API shows it: without vectors, hashes of names, and experts that the key may not use."""
     return {
         "object": "moe.decision",
         "id": found.id,
@@ -122,10 +130,10 @@ def shown(found: "Decision") -> dict[str, Any]:
         "expected_score": found.expected_score,
         "cost_usd": found.cost,
         "latency_s": found.latency_s,
-        "ranking": list(found.ranking),
-        "propensities": dict(found.propensities),
+        "ranking": [name for name in found.ranking if may_use(key, name)],
+        "propensities": {name: share for name, share in found.propensities.items() if may_use(key, name)},
         "attempts": [_attempt(asdict(attempt)) for attempt in found.attempts],
-        "receipt": dict(found.receipt),
+        "receipt": _receipt_for(key, found.receipt),
         "instruction": found.instruction,
         "response": found.response,
     }

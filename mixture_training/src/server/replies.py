@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mixture_training.src.decisions import CHAT_PREFIX, TEXT_PREFIX
 from mixture_training.src.server.api_errors import COMMON_HEADERS, safe_header
 from mixture_training.src.server.json_bytes import write_json
 
@@ -13,13 +14,6 @@ if TYPE_CHECKING:
 
 #: Ends a stream.
 DONE = b"data: [DONE]\n\n"
-#: What precedes the id of a decision in the id of an answer.
-CHAT_PREFIX, TEXT_PREFIX = "chatcmpl-", "cmpl-"
-
-
-def decision_of(answer_id: str) -> str:
-    """Return the id of the decision behind the id of an answer; a decision's own is returned as it is."""
-    return answer_id.removeprefix(CHAT_PREFIX).removeprefix(TEXT_PREFIX)
 
 
 def headers_of(result: "MoEResult") -> dict[str, str]:

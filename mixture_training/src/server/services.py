@@ -96,15 +96,15 @@ class Services:
         self._mean_usd = {card.name: card.mean_cost or 0.0 for card in self.router.experts}
         self._choices.clear()
 
-    def choose(self, model: str) -> ModelChoice:
-        """Return what a client means by `model`.
+    def choose(self, model: str, key: "Key | None") -> ModelChoice:
+        """Return what a client means by `model`; `key` is told of its own experts only.
 
         Raises:
             ApiError: nothing is called so.
         """
         choice = self._choices.get(model)
         if choice is None:
-            choice = choose_model(model, self.experts, self.cheap)
+            choice = choose_model(model, self.experts, self.cheap, shown=lambda name: may_use(key, name))
             if len(self._choices) < _MOST_CHOICES and len(model) <= _LONGEST_CHOICE:
                 self._choices[model] = choice
         return choice
@@ -190,11 +190,17 @@ class Services:
         days = self.config.retention_days
         while days is not None:
             try:
-                count = await asyncio.to_thread(self.store.forget_before, datetime.now(UTC) - timedelta(days=days))
+                count = await asyncio.to_thread(self._forget_before, datetime.now(UTC) - timedelta(days=days))
                 self.log.event("retention", forgotten=count)
             except Exception as problem:
                 self.log.problem("retention", problem)
             await asyncio.sleep(FORGET_S)
+
+    def _forget_before(self, moment: datetime) -> int:
+        from mixture_training.src.storing.spool import forget_rejected
+
+        count = self.store.forget_before(moment)
+        return count + forget_rejected(self.writer.folder, before=moment.isoformat(timespec="milliseconds"))
 
     async def _watch_drift(self) -> None:
         every_s, watch = self.config.drift_every_s, DriftWatch()

@@ -1,6 +1,7 @@
 """The life of one worker: listen, serve, and end without breaking off what runs."""
 
 import asyncio
+import errno
 import gc
 import logging
 import resource
@@ -52,10 +53,16 @@ def listening_socket(host: str, port: int, *, is_shared: bool = False) -> socket
     except OSError as problem:
         made.close()
         raise ConfigError(
-            f"Cannot listen on {host}:{port}: {problem.strerror or problem}. Give another --port (0 takes a free one)."
+            f"Cannot listen on {host}:{port}: {problem.strerror or problem}. {_advice(problem)}"
         ) from None
     made.setblocking(False)
     return made
+
+
+def _advice(problem: OSError) -> str:
+    if problem.errno == errno.EADDRNOTAVAIL:
+        return "This machine has no such address; give another --host (0.0.0.0 is all it has)."
+    return "Give another --port (0 takes a free one)."
 
 
 def run_worker(

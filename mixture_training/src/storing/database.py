@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -74,6 +75,11 @@ class Database:
         from sqlalchemy import URL, make_url
         from sqlalchemy.exc import ArgumentError
 
+        if isinstance(place, str) and "://" not in place and re.match(r"(postgres\w*|sqlite)(\+\w+)?:", place):
+            raise ConfigError(
+                "The URL of the feedback store is cut short: sqlite:///FILE or postgresql://user:password@host/name "
+                "is expected."
+            )
         if isinstance(place, Path) or "://" not in place:
             return URL.create("sqlite", database=str(place))
         try:

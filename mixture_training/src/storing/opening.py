@@ -4,13 +4,20 @@ from pathlib import Path
 
 from dataset_build import ConfigError
 from mixture_training.src.feedback_store import FeedbackStore, feedback_path
-from mixture_training.src.storing.spool import drain_left_behind
+from mixture_training.src.storing.spool import drain_left_behind, spool_folder
 
 
 def spool_path(folder: Path | str) -> Path:
     """Return where decisions of the router in `folder` wait for their database: beside it, wherever that is."""
     beside = feedback_path(Path(folder))
     return beside.with_name(f"{beside.name}.spool")
+
+
+def spool_of(store: FeedbackStore, router: str | None) -> Path | None:
+    """Return where decisions on their way to a store wait, unless a server was told another place; None if unknown."""
+    if store.path is not None:
+        return spool_folder(store)
+    return None if router is None else spool_path(router)
 
 
 def open_store(feedback: str | None, router: str | None) -> FeedbackStore:
@@ -30,10 +37,9 @@ def open_store(feedback: str | None, router: str | None) -> FeedbackStore:
         raise ConfigError(f"No decisions in {place}; `moe run` writes them, and `moe serve` does.")
     store = FeedbackStore(place)
     try:
-        if store.path is not None:
-            drain_left_behind(store)
-        elif router is not None:
-            drain_left_behind(store, spool_path(router))
+        spool = spool_of(store, router)
+        if spool is not None:
+            drain_left_behind(store, spool)
     except BaseException:
         store.close()
         raise

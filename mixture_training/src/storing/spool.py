@@ -40,6 +40,7 @@ RETRY_S, LONGEST_RETRY_S = 0.05, 5.0
 LOOK_S = 5.0
 #: Bytes that are read at once.
 _READ_BYTES = 1 << 20
+_USER, _CREATED = COLUMNS.index("user_hash"), COLUMNS.index("created")
 #: Where what the database refuses for good is kept, in the folder of the spool.
 REJECTED = "rejected.lines"
 
@@ -133,6 +134,11 @@ class DecisionWriter:
         self._looked = -LOOK_S
         self._thread = threading.Thread(target=self._run, name="moe-spool", daemon=True)
         self._thread.start()
+
+    @property
+    def folder(self) -> Path:
+        """Where the spool lies."""
+        return self._folder
 
     @property
     def pending(self) -> int:
@@ -376,9 +382,38 @@ def _reject(folder: Path, line: bytes, why: str) -> None:
     logger.error("a decision %s It is kept in %s.", why if why.endswith(".") else f"{why}.", folder / REJECTED)
     descriptor = os.open(folder / REJECTED, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # `forget_rejected` may be at it
         os.write(descriptor, line)
     finally:
         os.close(descriptor)
+
+
+def forget_rejected(folder: Path, *, user: str | None = None, before: str | None = None) -> int:
+    """Remove what was put aside of a user, or from before a moment; return how many lines.
+
+    A damaged line goes in either case: nobody can tell whose it is, or when it was written.
+
+    Args:
+        folder: Of the spool.
+        user: Hashed, as decisions have it.
+        before: ISO 8601, UTC.
+    """
+    try:
+        file = (folder / REJECTED).open("r+b")
+    except FileNotFoundError:
+        return 0
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lines = file.readlines()
+        kept = []
+        for line in lines:
+            row = from_line(line)
+            if row is not None and not (row[_USER] == user if before is None else row[_CREATED] < before):
+                kept.append(line)
+        file.seek(0)
+        file.writelines(kept)
+        file.truncate()
+    return len(lines) - len(kept)
 
 
 def to_line(row: Sequence[Any]) -> bytes:
