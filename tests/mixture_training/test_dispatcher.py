@@ -257,7 +257,7 @@ def test_an_expert_asked_for_by_name_answers_without_routing(made, monkeypatch):
     (result,) = run(dispatcher, ask(expert="poet"))
     assert (result.expert, result.policy, kept[0].features) == ("poet", "expert", None)
     assert kept[0].propensities == {"poet": 1.0}
-    with pytest.raises(ConfigError, match="not allowed"):
+    with pytest.raises(ConfigError, match="none is allowed here"):
         run(dispatcher, ask(expert="poet", allowed=frozenset({"adder"})))
     with pytest.raises(ConfigError, match="cannot use tools"):
         run(dispatcher, ask(expert="poet", options=TOOLS))

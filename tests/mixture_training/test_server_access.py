@@ -135,7 +135,7 @@ def folder(tmp_path_factory):
     [
         (["--host", "0.0.0.0"], "moe keys add NAME"),
         (["--host", "0.0.0.0", "--no_auth"], "no_auth takes requests from everybody"),
-        (["--host", "203.0.113.7"], "moe keys add NAME"),
+        (["--host", "203.0.113.7"], "give another --host"),
         (["--policy", "cheapest"], "Unknown policy"),
         (["--workers", "0"], "workers"),
         (["--config", "/nowhere.yaml"], "No such configuration file"),
