@@ -150,19 +150,9 @@ class MoEController:
 
         return cls.load(find_router(name_or_folder, revision), **options)
 
-    def push_to_hub(
-        self,
-        name: str,
-        *,
-        private: bool = True,
-        token: str | None = None,
-        commit_message: str = "Push a router of moe-toolkit",
-        with_data: bool = True,
-    ) -> str:
-        """Put the router in use on the Hugging Face hub and return its address; see `Router.push_to_hub`."""
-        return self.router.push_to_hub(
-            name, private=private, token=token, commit_message=commit_message, with_data=with_data
-        )
+    def push_to_hub(self, name: str, **options: Any) -> str:  # noqa: ANN401 - those of the router
+        """Put the router in use on the Hugging Face hub and return its address; `options` are the router's."""
+        return self.router.push_to_hub(name, **options)
 
     @property
     def router(self) -> "Router":

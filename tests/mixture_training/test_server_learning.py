@@ -1,5 +1,6 @@
 """A server that explores, and learns from what it is told, while it serves."""
 
+import io
 import json
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from benchmarks.serving.router_folder import KINDS
 from mixture_training.src.feedback_store import FeedbackStore
+from mixture_training.src.server import learning
 from mixture_training.src.server.serve_config import ServeConfig
 from mixture_training.src.versions import list_versions
 from tests.mixture_training.live_server import LiveServer, live_server
@@ -78,3 +80,15 @@ def test_an_update_that_cannot_be_made_is_told_and_serving_goes_on(tmp_path):
 def test_learning_from_nothing_or_on_trial_by_itself_is_refused(given, said):
     with pytest.raises(ValidationError, match=said):
         ServeConfig(router="r", **given)
+
+
+def test_what_nobody_foresaw_in_an_update_is_told_by_its_type_only(tmp_path, monkeypatch):
+    def breaks(*_: object, **__: object) -> None:
+        raise RuntimeError("what a user wrote")
+
+    monkeypatch.setattr("mixture_training.src.updating.update_router", breaks)
+    monkeypatch.setattr(learning.os, "nice", lambda _: 0)
+    setup = {"router": "runs/router", "feedback": str(tmp_path / "f.sqlite3"), "canary": None}
+    monkeypatch.setattr(learning.sys, "stdin", io.StringIO(json.dumps(setup)))
+    with pytest.raises(SystemExit, match=r"^RuntimeError; `moe update --router runs/router` shows where$"):
+        learning.main()

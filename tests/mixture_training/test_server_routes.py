@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dataset_build.src.experts.base import CannotAnswerError
 from tests.mixture_training.live_server import LiveServer, live_server
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,23 @@ def test_a_stream_says_the_same_as_a_whole_answer(server: LiveServer):
         if chunk != "[DONE]"
     )
     assert text == server.chat().json["choices"][0]["message"]["content"]
+
+
+def decline(text: str) -> str:
+    """What an expert is that has no answer to anything."""
+    raise CannotAnswerError("nothing in it is a sum")
+
+
+def test_an_answer_that_came_in_no_pieces_is_streamed_with_its_end(tmp_path):
+    experts = tmp_path / "experts.yaml"
+    function = "tests.mixture_training.test_server_routes:decline"
+    named = [{"provider": "python", "name": name, "function": function} for name in ("small", "large")]
+    experts.write_text(json.dumps({"experts": named}))  # JSON is YAML
+    with live_server(tmp_path, "--experts", str(experts)) as declining:
+        whole = declining.chat().json["choices"][0]["message"]["content"]
+        pieces = chunks_of(declining.chat(stream=True).body)[:-1]
+    assert whole == "I cannot answer this: nothing in it is a sum"
+    assert "".join(piece["choices"][0]["delta"].get("content") or "" for piece in pieces) == whole
 
 
 def test_pieces_that_arrive_together_are_sent_together_and_others_at_once(server: LiveServer):

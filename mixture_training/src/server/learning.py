@@ -47,7 +47,7 @@ async def update(config: "ServeConfig") -> dict[str, Any]:
             process.kill()
         await process.wait()
     if process.returncode:
-        return {"failed": problem.decode("utf-8", "replace").strip().rpartition("\n")[2] or str(process.returncode)}
+        return {"failed": problem.decode("utf-8", "replace").strip() or f"it ended with {process.returncode}"}
     found: dict[str, Any] = json.loads(out)
     return found
 
@@ -65,6 +65,8 @@ def main() -> None:
             report = update_router(setup["router"], store, kind="quick", canary=setup["canary"])
     except ToolkitError as problem:
         raise SystemExit(str(problem)) from None
+    except Exception as problem:  # its message may quote what people wrote, and this goes into the log
+        raise SystemExit(f"{type(problem).__name__}; `moe update --router {setup['router']}` shows where") from None
     said = {name: getattr(report, name) for name in ("promoted", "version", "canary", "reason", "judgements")}
     sys.stdout.write(json.dumps({**said, "findings": len(report.findings)}))
 

@@ -221,8 +221,9 @@ class Services:
                 found = await update(self.config)
                 self.log.event("update", **found)
                 self.measures.updated(_became(found))
-            except Exception as problem:
+            except Exception as problem:  # such as no process to be had; the next time comes
                 self.log.problem("update", problem)
+                self.measures.updated("failed")
 
     async def aclose(self) -> None:
         """Close everything; what was decided is written first."""
